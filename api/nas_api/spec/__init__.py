@@ -1,0 +1,36 @@
+"""Models of the manifest: one module for each section of `NASSearch`, and `NASPool`."""
+
+from nas_api.spec.budget import Budget
+from nas_api.spec.controller import Algorithm, Controller, Lease, Parallelism, Policy, Reinforce, Storage
+from nas_api.spec.naspool import NASPool, NASPoolSpec
+from nas_api.spec.nassearch import NASSearch, NASSearchSpec
+from nas_api.spec.pool import Pool, Toleration
+from nas_api.spec.reward import FailedTrial, Reward
+from nas_api.spec.search_space import Constraints, ConvNetSpace, DepthSchedule, SearchSpace
+from nas_api.spec.trainer import Dataset, Optimizer, Trainer
+
+__all__ = [
+    "NASSearch",
+    "NASSearchSpec",
+    "NASPool",
+    "NASPoolSpec",
+    "SearchSpace",
+    "ConvNetSpace",
+    "DepthSchedule",
+    "Constraints",
+    "Controller",
+    "Policy",
+    "Algorithm",
+    "Reinforce",
+    "Parallelism",
+    "Lease",
+    "Storage",
+    "Trainer",
+    "Optimizer",
+    "Dataset",
+    "Reward",
+    "FailedTrial",
+    "Pool",
+    "Toleration",
+    "Budget",
+]

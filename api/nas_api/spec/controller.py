@@ -1,0 +1,93 @@
+"""`spec.controller`: the policy, how it learns, and the pod that runs it."""
+
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Le
+from pydantic import Field
+
+from nas_api.spec.base import Duration, LongText, Quantity, ShortText, SpecModel
+
+
+class Policy(SpecModel):
+    """The recurrent policy that proposes architectures (paper, section 3.1 and appendix)."""
+
+    layers: int = Field(default=2, ge=1, le=8)
+    """Layers of the LSTM."""
+    hidden_size: int = Field(default=35, ge=1, le=1024)
+    """Units of each layer."""
+    init_scale: float = Field(default=0.08, gt=0, le=10)
+    """Weights are initialised uniformly between minus and plus this."""
+
+
+class Reinforce(SpecModel):
+    """REINFORCE with a moving-average baseline (Williams 1992; paper, section 3.2)."""
+
+    learning_rate: float = Field(default=0.0006, gt=0, le=10)
+    """Of Adam."""
+    baseline_decay: float = Field(default=0.95, ge=0, lt=1)
+    """Weight of the past in the exponential moving average of the rewards of previous architectures."""
+    entropy_weight: float = Field(default=0.0, ge=0, le=100)
+    """Weight of the entropy bonus that keeps the policy exploring."""
+    max_gradient_norm: float = Field(default=5.0, gt=0)
+    """A gradient of a larger 2-norm is scaled down to this."""
+
+
+class Algorithm(SpecModel):
+    """What proposes architectures and learns from their rewards: a union, `type` says which is meant."""
+
+    type: Literal["REINFORCE", "Random"] = "REINFORCE"
+    """REINFORCE: the paper's. Random: uniform random search, the paper's control experiment."""
+    reinforce: Reinforce = Reinforce()
+    """With `type: REINFORCE`."""
+
+
+class Parallelism(SpecModel):
+    """The parameter-server scheme (paper, section 3.2): S shards, K controller replicas, m architectures each."""
+
+    parameter_shards: int = Field(default=20, ge=1, le=1000)
+    """S: into how many shards the policy's parameters are divided."""
+    replicas: Literal["auto"] | Annotated[int, Ge(1), Le(10_000)] = "auto"
+    """K: how many replicas have a batch of architectures in training at once. `auto`: as many as the live workers
+    fill, so that no worker waits for another."""
+    batch_size: int = Field(default=8, ge=1, le=1000)
+    """m: architectures of one replica, whose rewards make one gradient."""
+    gradients_per_update: int = Field(default=1, ge=1, le=1000)
+    """Gradients gathered by the shards before they apply one update."""
+    max_version_lag: int | None = Field(default=None, ge=0, le=100_000)
+    """Most updates that may come between the sampling of a batch and the application of its gradient. No bound by
+    default. A small bound can make workers wait."""
+
+
+class Lease(SpecModel):
+    """The hold of a worker on the architecture that it trains."""
+
+    duration: Duration = "60s"
+    """A lease that its worker has not renewed for this long expires, and its architecture goes to another worker."""
+    max_attempts: int = Field(default=5, ge=1, le=100)
+    """Workers that may be lost with one architecture before it counts as a failed trial."""
+
+
+class Storage(SpecModel):
+    """The volume of the journal, on a cluster."""
+
+    size: Quantity = "2Gi"
+    """Size of the volume."""
+    storage_class_name: ShortText | None = None
+    """Storage class of the volume. The cluster's default when absent."""
+
+
+class Controller(SpecModel):
+    """The search's one controller: policy, learner, journal and gRPC service."""
+
+    policy: Policy = Policy()
+    """The recurrent policy."""
+    algorithm: Algorithm = Algorithm()
+    """How the policy learns."""
+    parallelism: Parallelism = Parallelism()
+    """How many architectures are in training at once and how their gradients are applied."""
+    lease: Lease = Lease()
+    """The hold of a worker on an architecture."""
+    storage: Storage = Storage()
+    """The volume of the journal, on a cluster."""
+    image: LongText | None = None
+    """Container image of the controller, on a cluster. The operator's own when absent."""

@@ -1,0 +1,93 @@
+"""`spec.searchSpace`: which architectures there are. Immutable once a search has begun."""
+
+from typing import Annotated, Literal, Self
+
+from annotated_types import Ge, Le
+from pydantic import Field, model_validator
+
+from nas_api.spec.base import SpecModel
+
+FilterSize = Annotated[int, Ge(1), Le(31)]
+Stride = Annotated[int, Ge(1), Le(8)]
+Filters = Annotated[int, Ge(1), Le(4096)]
+LayerType = Literal["Convolution", "MaxPooling", "AveragePooling", "BatchNormalization"]
+
+
+def _distinct(name: str, choices: tuple[object, ...]) -> None:
+    if len(set(choices)) != len(choices):
+        raise ValueError(f"{name} lists a choice twice: {list(choices)}")
+
+
+class DepthSchedule(SpecModel):
+    """How many layers an architecture has, growing as the search goes on (paper, section 3.3)."""
+
+    initial: int = Field(default=6, ge=1, le=100)
+    """Layers of the first architectures."""
+    increment: int = Field(default=2, ge=0, le=100)
+    """Layers added at each step of the schedule. 0 keeps the depth."""
+    every: int = Field(default=1600, ge=1, le=1_000_000)
+    """Architectures sampled between two steps of the schedule."""
+    max: int = Field(default=20, ge=1, le=100)
+    """The depth at which the schedule ends."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.max < self.initial:
+            raise ValueError(f"max ({self.max}) is less than initial ({self.initial})")
+        return self
+
+    def depth(self, sampled: int) -> int:
+        """Layers of the next architecture when `sampled` have been sampled before."""
+        return min(self.max, self.initial + self.increment * (sampled // self.every))
+
+
+class Constraints(SpecModel):
+    """Limits that an architecture must keep. Those that do not are never given to a worker."""
+
+    max_parameters: int | None = Field(default=None, ge=1)
+    """Most trainable parameters, classifier included."""
+    max_flops: int | None = Field(default=None, ge=1)
+    """Most floating-point operations (multiply-adds counted as two) of a forward pass of one sample."""
+
+
+class ConvNetSpace(SpecModel):
+    """Convolutional networks: a list of layers, each with its own inputs (paper, sections 3.1 and 3.3)."""
+
+    layers: DepthSchedule = DepthSchedule()
+    """The number of layers."""
+    layer_types: tuple[LayerType, ...] = Field(default=("Convolution",), min_length=1, max_length=4)
+    """What a layer may be. With more than one, the policy predicts the type of each layer first."""
+    filter_heights: tuple[FilterSize, ...] = Field(default=(1, 3, 5, 7), min_length=1, max_length=16)
+    """Choices for the height of a convolution's filters, in pixels."""
+    filter_widths: tuple[FilterSize, ...] = Field(default=(1, 3, 5, 7), min_length=1, max_length=16)
+    """Choices for the width of a convolution's filters, in pixels."""
+    filters: tuple[Filters, ...] = Field(default=(24, 36, 48, 64), min_length=1, max_length=32)
+    """Choices for the number of filters of a convolution."""
+    strides: tuple[Stride, ...] = Field(default=(1,), min_length=1, max_length=8)
+    """Choices for the stride of a convolution, height and width apart. One choice fixes it."""
+    pool_sizes: tuple[FilterSize, ...] = Field(default=(2, 3), min_length=1, max_length=8)
+    """Choices for the window of a pooling layer, square, in pixels."""
+    pool_strides: tuple[Stride, ...] = Field(default=(2,), min_length=1, max_length=8)
+    """Choices for the stride of a pooling layer. One choice fixes it."""
+    skip_connections: bool = True
+    """Whether the policy chooses the inputs of each layer among all earlier layers, through anchor points. If
+    false, each layer takes the output of the one before."""
+    constraints: Constraints = Constraints()
+    """Limits on size and cost."""
+
+    @model_validator(mode="after")
+    def _no_choice_twice(self) -> Self:
+        for name in (
+            "layer_types", "filter_heights", "filter_widths", "filters", "strides", "pool_sizes", "pool_strides",
+        ):  # fmt: skip
+            _distinct(name, getattr(self, name))
+        return self
+
+
+class SearchSpace(SpecModel):
+    """The set of architectures to search: a union, `type` says which member is meant."""
+
+    type: Literal["ConvNet"] = "ConvNet"
+    """The kind of architecture."""
+    conv_net: ConvNetSpace = ConvNetSpace()
+    """With `type: ConvNet`."""

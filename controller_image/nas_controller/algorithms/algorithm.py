@@ -1,0 +1,69 @@
+"""`Algorithm`: the one interface behind which a search proposes architectures and learns from their rewards."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """An architecture as the decisions that lead to it in the search's space."""
+
+    decisions: tuple[int, ...]
+    depth: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rewarded:
+    """A proposal and the reward that its architecture earned."""
+
+    proposal: Proposal
+    reward: float
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """What one update was like. `None` where the algorithm has no such thing."""
+
+    baseline: float | None = None
+    entropy: float | None = None  # nats a decision, mean over the batch
+    gradient_norm: float | None = None  # before clipping
+    extra: Mapping[str, float] = field(default_factory=dict)
+
+
+class Algorithm(ABC):
+    """Proposes architectures and learns from their rewards.
+
+    An algorithm is a deterministic state machine: the same calls with the same arguments give the same results, bit
+    for bit, also when it was restored from `snapshot` and `state` in between. It is owned by one thread.
+
+    `snapshot` is the part that proposals are made from and that a gradient is computed at (the policy's parameters, in one
+    vector); `state` is all the rest that an update reads and writes (optimizer moments, baseline, ...).
+    """
+
+    @abstractmethod
+    def propose(self, count: int, depth: int, seed: int) -> list[Proposal]:
+        """`count` proposals of the given depth, sampled from the newest snapshot with a generator seeded by `seed`."""
+
+    @abstractmethod
+    def learn(self, snapshot: Tensor, batch: Sequence[Rewarded]) -> Statistics:
+        """Learns from one batch, all of whose proposals were made from `snapshot`, which may be older than the newest."""
+
+    def snapshot(self) -> Tensor:
+        """A copy of the newest parameters, shape [parameters], float32."""
+        return torch.empty(0)
+
+    def state(self) -> dict[str, Tensor]:
+        """A copy of everything else that `learn` depends on."""
+        return {}
+
+    def restore(self, snapshot: Tensor, state: Mapping[str, Tensor]) -> None:
+        """Puts back what `snapshot()` and `state()` gave.
+
+        Raises:
+            ValueError: they are of another algorithm, space or size.
+        """
+        del snapshot, state

@@ -1,0 +1,289 @@
+"""`Journal`: the durable memory of a search. One small interface; every backend passes one conformance suite.
+
+A search writes records. One call of `write` is one transaction: after a crash all of its records are there or none. Writes
+become durable in the order in which they were made, and nothing may be acknowledged to anybody before that.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from nas_controller.algorithms.algorithm import Proposal
+
+
+class JournalError(Exception):
+    """The journal cannot be opened or is not this search's; the message says where it is and what to do."""
+
+
+class TrialState(StrEnum):
+    """Where a trial stands. The last three are final: the trial has a result."""
+
+    PENDING = "Pending"
+    LEASED = "Leased"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+    STOPPED_EARLY = "StoppedEarly"
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One `report(step, **metrics)` of a trial's task, `seconds` after the trial began."""
+
+    step: int
+    metrics: dict[str, float]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class SampledTrial:
+    """An architecture that the policy proposed, on its way to a worker."""
+
+    trial: int
+    batch: int
+    proposal: Proposal
+    architecture: str  # canonical JSON
+    digest: str
+    parameters: int = 0  # 0: not known
+    flops: int = 0
+
+
+# Records. -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ControllerStarted:
+    """The controller has started: from now on leases carry this epoch."""
+
+    epoch: int
+    at: float  # Unix seconds, as all times here
+
+
+@dataclass(frozen=True, slots=True)
+class BatchSampled:
+    """A replica has sampled a batch of architectures at one version of the policy."""
+
+    batch: int
+    version: int
+    trials: tuple[SampledTrial, ...]
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseGranted:
+    """A worker holds a trial from now on."""
+
+    lease: str
+    trial: int
+    worker: str
+    request_id: str
+    attempt: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseEnded:
+    """A lease ended without a result and its trial is pending again. `reason`: Released, Lost or Expired."""
+
+    lease: str
+    trial: int
+    reason: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class TrialFinished:
+    """A trial has its result. Ends its lease, if it has one."""
+
+    trial: int
+    sequence: int  # from 1, in the order in which trials finished
+    lease: str | None
+    worker: str
+    state: TrialState
+    reward: float
+    reason: str
+    message: str
+    measurements: tuple[Measurement, ...]
+    train_seconds: float
+    device_seconds: float
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyUpdated:
+    """One update: consumes a batch and makes a version of the policy, all in one record.
+
+    The backend keeps the snapshots of `kept_versions` (this update's among them) and only the newest `state`.
+    """
+
+    version: int
+    batch: int
+    lag: int
+    baseline: float | None
+    entropy: float | None
+    gradient_norm: float | None
+    mean_reward: float
+    snapshot: bytes
+    state: bytes
+    kept_versions: frozenset[int]
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class SearchStateChanged:
+    """The search runs, is suspended or has ended: a name of `Summary.State`."""
+
+    state: str
+    reason: str
+    message: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class FactLearned:
+    """Something that must be the same after a restart, such as the shape of the data."""
+
+    key: str
+    value: str
+
+
+Record = (
+    ControllerStarted
+    | BatchSampled
+    | LeaseGranted
+    | LeaseEnded
+    | TrialFinished
+    | PolicyUpdated
+    | SearchStateChanged
+    | FactLearned
+)
+
+# What is read back. -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class OpenLease:
+    """A lease that was held when the controller stopped."""
+
+    lease: str
+    trial: int
+    worker: str
+    request_id: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpenBatch:
+    """A batch whose update has not been made. `rewards` has those of its trials that have finished."""
+
+    batch: int
+    version: int
+    trials: tuple[SampledTrial, ...]
+    rewards: dict[int, float]
+    attempts: dict[int, int]  # leases that were lost or expired, of each trial
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """Everything that a controller needs to go on where the last one stopped."""
+
+    epoch: int = 0  # of the last start; 0: never started
+    version: int = 0
+    state: bytes = b""
+    snapshots: dict[int, bytes] = field(default_factory=dict)
+    batches: tuple[OpenBatch, ...] = ()  # by number
+    leases: tuple[OpenLease, ...] = ()
+    last_batch: int = 0
+    last_trial: int = 0
+    last_sequence: int = 0
+    search_state: str = "RUNNING"
+    search_reason: str = ""
+    search_message: str = ""
+    started_at: float | None = None  # of the first start
+    counts: dict[TrialState, int] = field(default_factory=dict)  # of finished trials
+    consecutive_failures: int = 0
+    device_seconds: float = 0.0
+    leases_expired: int = 0
+    facts: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TrialRecord:
+    """A trial as a person may ask for it."""
+
+    sampled: SampledTrial
+    policy_version: int
+    state: TrialState
+    attempts: int = 0
+    worker: str = ""
+    sequence: int = 0
+    reward: float | None = None
+    reason: str = ""
+    message: str = ""
+    measurements: tuple[Measurement, ...] = ()
+    train_seconds: float = 0.0
+    finished_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateRecord:
+    """An update as a curve shows it: `PolicyUpdated` without the parameters."""
+
+    version: int
+    batch: int
+    lag: int
+    baseline: float | None
+    entropy: float | None
+    gradient_norm: float | None
+    mean_reward: float
+    trials_finished: int  # when it was made
+    at: float
+
+
+class Journal(ABC):
+    """Durable memory of one search. Thread-safe."""
+
+    @abstractmethod
+    def write(self, *records: Record) -> "Future[None]":
+        """Writes `records` as one transaction, after all writes before it.
+
+        Returns at once; the future is done when they are durable. A disk that is full stalls the journal and everything
+        behind it, nothing is lost, and it goes on when there is room: see `problem`.
+        """
+
+    @abstractmethod
+    def problem(self) -> str:
+        """Why nothing can be written now, in words for a person; empty when all is well."""
+
+    @abstractmethod
+    def recover(self) -> Recovered:
+        """Where the search stands, from what is durable."""
+
+    @abstractmethod
+    def trials(self, *, after: int = 0, limit: int = 1000, measurements: bool = False) -> list[TrialRecord]:
+        """Trials in the order of their numbers, those greater than `after`."""
+
+    @abstractmethod
+    def finished(self, *, after: int = 0, limit: int = 1000, measurements: bool = False) -> list[TrialRecord]:
+        """Finished trials in the order in which they finished, with a sequence greater than `after`."""
+
+    @abstractmethod
+    def best(self, *, offset: int = 0, limit: int = 10, measurements: bool = False) -> list[TrialRecord]:
+        """Trials that succeeded, highest reward first, the earlier one first among equals."""
+
+    @abstractmethod
+    def trial(self, number: int) -> TrialRecord | None:
+        """One trial, with its measurements."""
+
+    @abstractmethod
+    def lease_end(self, lease: str) -> tuple[int, str] | None:
+        """What became of a lease that has ended: its trial and Finished, Released, Lost or Expired. None: unknown."""
+
+    @abstractmethod
+    def updates(self, *, after: int = 0, limit: int = 100_000) -> Sequence[UpdateRecord]:
+        """Updates in order, with a version greater than `after`."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Makes everything written durable and lets go of the storage."""

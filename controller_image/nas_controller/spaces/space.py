@@ -1,0 +1,75 @@
+"""`Space`: a search space as a sequence of decisions that a policy makes one after the other."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+
+from nas_api.architectures import Architecture
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of decision: all decisions of a kind share their softmax and their embedding.
+
+    With `anchor`, a decision picks any subset of the anchors before it (paper, section 3.3): it is a bit mask, bit j for
+    anchor j, each bit a Bernoulli choice; `choices` is then the most anchors that there can be before one.
+    """
+
+    name: str
+    choices: int
+    anchor: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The next decision: its kind, an index into `Space.kinds`, and for an anchor the number of anchors before it."""
+
+    kind: int
+    predecessors: int = 0
+
+
+class Space(ABC):
+    """The architectures of a search and the decisions that lead to them."""
+
+    kinds: tuple[Kind, ...]
+
+    @abstractmethod
+    def depth(self, sampled: int) -> int:
+        """The depth of the next architecture when `sampled` have been proposed before."""
+
+    @abstractmethod
+    def walk(self, depth: int) -> Generator[Step, int, Architecture]:
+        """The decisions of one architecture: yields each step, is sent its decision, returns the architecture."""
+
+    @abstractmethod
+    def encode(self, architecture: Architecture) -> tuple[int, ...]:
+        """The decisions that lead to `architecture`.
+
+        Raises:
+            ValueError: the architecture is not in this space; the message says what and where.
+        """
+
+    def decode(self, decisions: Sequence[int], depth: int) -> Architecture:
+        """The architecture that `decisions` lead to.
+
+        Raises:
+            ValueError: there are too few or too many decisions, or one is not among its choices.
+        """
+        walk = self.walk(depth)
+        try:
+            step = next(walk)
+            for position, decision in enumerate(decisions):
+                kind = self.kinds[step.kind]
+                choices = 2**step.predecessors if kind.anchor else kind.choices
+                if not 0 <= decision < choices:
+                    raise ValueError(f"decision {position} ({kind.name}) is {decision}, not one of 0..{choices - 1}")
+                last = position
+                step = walk.send(decision)
+        except StopIteration as stop:
+            architecture: Architecture = stop.value
+            if len(decisions) != last + 1:
+                raise ValueError(f"{len(decisions)} decisions where {last + 1} make an architecture") from None
+            return architecture
+        raise ValueError(
+            f"{len(decisions)} decisions do not make an architecture: {self.kinds[step.kind].name} is next"
+        )
