@@ -7,21 +7,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from nas_controller.proposal import Proposal, Rewarded
 
-@dataclass(frozen=True, slots=True)
-class Proposal:
-    """An architecture as the decisions that lead to it in the search's space."""
-
-    decisions: tuple[int, ...]
-    depth: int
-
-
-@dataclass(frozen=True, slots=True)
-class Rewarded:
-    """A proposal and the reward that its architecture earned."""
-
-    proposal: Proposal
-    reward: float
+__all__ = ["Algorithm", "Proposal", "Rewarded", "Statistics"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from nas_controller.algorithms.algorithm import Proposal
+from nas_controller.proposal import Proposal
 
 
 class JournalError(Exception):
