@@ -1,0 +1,188 @@
+"""`Task`: what a worker trains, built in or a user's own, and how a trial of it can end.
+
+A worker holds one task. It calls `prepare` and `warm_up` once, then forks a process for each architecture, which calls
+`run`. What `prepare` has loaded is shared by all of them.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from nas_api.architectures import Architecture, ImageShape
+from nas_api.spec.trainer import Trainer
+
+if TYPE_CHECKING:
+    import torch
+
+
+class DataShape(NamedTuple):
+    """What the data set of a task looks like: the controller needs it to count parameters and FLOPs."""
+
+    channels: int
+    height: int
+    width: int
+    classes: int
+
+    @property
+    def image(self) -> ImageShape:
+        """The shape of one image."""
+        return ImageShape(self.channels, self.height, self.width)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One architecture to train, and everything that its training depends on."""
+
+    architecture: Architecture
+    seed: int
+    """Of the weights and of the order of the batches, 0 to 2^64 - 1."""
+    trainer: Trainer
+    """`spec.trainer` of the manifest."""
+    device: "torch.device"
+    """Where to train. No other device may be used."""
+    directory: Path
+    """An empty directory for files of this trial. It is removed when the trial ends."""
+
+    @property
+    def epochs(self) -> int:
+        """`spec.trainer.epochs`."""
+        return self.trainer.epochs
+
+    @property
+    def data_path(self) -> str:
+        """`spec.trainer.dataset.path`, as it stands in the manifest."""
+        return self.trainer.dataset.path
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """`spec.trainer.parameters`: anything that a user's own task wants to know."""
+        return self.trainer.parameters
+
+
+class Report(Protocol):
+    """How a task tells what it has measured."""
+
+    def __call__(self, step: int, **metrics: float) -> None:
+        """Reports the metrics of one step, usually an epoch. Steps ascend.
+
+        Raises:
+            StopTrial: the trial shall end now. What has been reported is its result.
+        """
+
+
+class Task(ABC):
+    """What a worker trains."""
+
+    data_shape: DataShape | None = None
+    """Shape of the data set, known after `prepare`. None: the task has no images."""
+
+    @abstractmethod
+    def prepare(self, trainer: Trainer, seed: int, cache: Path) -> None:
+        """Loads what all trials share, on the CPU: it is called once, before any process is forked.
+
+        Args:
+            trainer: `spec.trainer` of the manifest.
+            seed: `spec.seed`: which part of the data is held out for validation.
+            cache: a directory for copies of remote data. Several workers of a machine may share it.
+
+        Raises:
+            TaskError: the data is missing, corrupt or does not fit the manifest.
+        """
+
+    @abstractmethod
+    def warm_up(self) -> None:
+        """Takes one tiny step of training on the CPU, so that forked processes need not load code for their first."""
+
+    @abstractmethod
+    def run(self, trial: Trial, report: Report) -> None:
+        """Trains and measures one architecture.
+
+        Raises:
+            StopTrial: `report` asked to stop early.
+            TrialFailure: the architecture cannot be trained.
+            Exception: anything that a user's task raises. `TrialFailure.of` gives it a reason.
+        """
+
+
+class TaskError(Exception):
+    """No trial of this task can ever run: the task cannot be imported, or its data cannot be read."""
+
+
+class StopTrial(BaseException):
+    """The trial shall end now, and what was measured is its result.
+
+    It is no `Exception`, so that a user's `except Exception` lets it pass.
+    """
+
+
+class FailureReason(StrEnum):
+    """Why an architecture could not be trained."""
+
+    TASK_RAISED = "TaskRaised"
+    NON_FINITE_METRIC = "NonFiniteMetric"
+    NO_METRIC = "NoMetric"
+    TIMED_OUT = "TimedOut"
+    OUT_OF_MEMORY = "OutOfMemory"
+    INVALID_ARCHITECTURE = "InvalidArchitecture"
+
+
+class TrialFailure(Exception):  # noqa: N818 - it is the result of a trial, no error of the program
+    """An architecture that cannot be trained: a result, with a reason and a message for a person."""
+
+    def __init__(self, reason: FailureReason, message: str) -> None:
+        super().__init__(reason, message)
+        self.reason = reason
+        self.message = message
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.message}"
+
+    @classmethod
+    def of(cls, error: BaseException) -> "TrialFailure":
+        """The failure that an exception of `Task.run` stands for."""
+        if isinstance(error, TrialFailure):
+            return error
+        text = str(error).strip()
+        if _is_out_of_memory(error):
+            return cls(FailureReason.OUT_OF_MEMORY, text or "no more memory could be allocated")
+        name = type(error).__name__
+        return cls(FailureReason.TASK_RAISED, f"{name}: {text}" if text else name)
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    import torch
+
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    # PyTorch has no exception type for these.
+    text = str(error)
+    return isinstance(error, RuntimeError) and any(
+        sign in text
+        for sign in ("DefaultCPUAllocator: can't allocate memory", "CUDA out of memory", "CUDNN_STATUS_ALLOC_FAILED",
+                     "CUBLAS_STATUS_ALLOC_FAILED")
+    )  # fmt: skip
+
+
+def check_finite(step: int, metrics: dict[str, float]) -> None:
+    """Raises `TrialFailure` (NonFiniteMetric) if a metric is NaN or infinite."""
+    for name, value in metrics.items():
+        if not math.isfinite(value):
+            raise TrialFailure(FailureReason.NON_FINITE_METRIC, f"{name} is {value} at step {step}")
+
+
+def load_task(trainer: Trainer) -> Task:
+    """The task that `spec.trainer.task` names.
+
+    Raises:
+        TaskError: it is a `module:function` that cannot be imported.
+    """
+    if trainer.is_user_task:
+        from nas_child.tasks.user import UserTask, import_function
+
+        return UserTask(import_function(trainer.task))
+    from nas_child.tasks.image_classification import ImageClassification
+
+    return ImageClassification()
