@@ -1,7 +1,7 @@
 """`Journal`: the durable memory of a search. One small interface; every backend passes one conformance suite.
 
-A search writes records. One call of `write` is one transaction: after a crash all of its records are there or none. Writes
-become durable in the order in which they were made, and nothing may be acknowledged to anybody before that.
+A search writes records. One call of `write` is one transaction: after a crash all of its records are there or none.
+Writes become durable in the order in which they were made, and nothing may be acknowledged to anybody before that.
 """
 
 from abc import ABC, abstractmethod

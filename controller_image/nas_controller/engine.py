@@ -1,0 +1,404 @@
+"""`Engine`: one architecture search as a state machine: jobs of the learner, leases of workers, results of trials.
+
+Every change is a record in the journal before anybody hears of it, so an engine that is killed at any instant goes on
+where it stopped. `Search` drives it from a loop of your own, `nas_controller.service` from workers' calls.
+
+An Engine is not thread-safe: one thread calls it. Only `run` may be called in another thread, one job at a time.
+"""
+
+import math
+import time
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+from nas_api.spec import NASSearch
+from nas_api.spec.base import parse_duration
+
+from nas_controller.algorithms import build_algorithm
+from nas_controller.constraints import ConstraintChecker
+from nas_controller.data_shape import DataShape
+from nas_controller.jobs import LearnJob, Sampled, SampleJob
+from nas_controller.journal.journal import (
+    BatchSampled,
+    ControllerStarted,
+    FactLearned,
+    Journal,
+    LeaseEnded,
+    LeaseGranted,
+    Measurement,
+    PolicyUpdated,
+    Recovered,
+    SampledTrial,
+    SearchStateChanged,
+    TrialFinished,
+    TrialState,
+)
+from nas_controller.learner import Learner, Update
+from nas_controller.leases import Ending, Lease, Leases
+from nas_controller.ledger import Batch, Ledger, OpenTrial
+from nas_controller.progress import Progress, Verdict
+from nas_controller.proposal import Proposal
+from nas_controller.reward import NoRewardError, compute_reward
+from nas_controller.spaces import build_space
+
+# Complete batches that may wait for their updates before sampling for waiting workers comes first.
+_BACKLOG = 4
+
+
+@dataclass(frozen=True, slots=True)
+class TrialResult:
+    """What a worker says of a trial. `state` is Succeeded, Failed or StoppedEarly."""
+
+    state: TrialState
+    measurements: tuple[Measurement, ...] = ()
+    reward: float | None = None  # None: `spec.reward` makes it of the measurements
+    reason: str = ""
+    message: str = ""
+    train_seconds: float = 0.0
+    device_seconds: float = 0.0
+
+
+class Engine:
+    """One architecture search."""
+
+    def __init__(self, manifest: NASSearch, journal: Journal, data_shape: DataShape | None = None) -> None:
+        """Begins the search, or takes it up where the journal says that it stopped.
+
+        Args:
+            manifest: what to search. Must be the one that the journal began with, up to what may be edited.
+            journal: its durable memory.
+            data_shape: of the data, where the space has constraints. The journal remembers it.
+
+        Raises:
+            JournalError: the journal cannot be read.
+            ValueError: the journal's policy is not of this manifest.
+        """
+        spec = manifest.spec
+        self.manifest = manifest
+        self.journal = journal
+        self.data_shape: DataShape | None = None
+        self.last_update: Update | None = None
+        self._space = build_space(spec.search_space)
+        self._learner = Learner(build_algorithm(spec.controller, self._space, spec.seed), spec.seed)
+        self._constraints = ConstraintChecker(spec.search_space, None, 0)
+        self._leases = Leases(parse_duration(spec.controller.lease.duration).total_seconds())
+        parallelism = spec.controller.parallelism
+        self._ledger = Ledger(
+            replicas=None if parallelism.replicas == "auto" else parallelism.replicas,
+            max_version_lag=parallelism.max_version_lag,
+        )
+        self._job: SampleJob | LearnJob | None = None
+        self._leases_granted = 0
+        self._recover(journal.recover())
+        if data_shape is not None:
+            self.set_data_shape(data_shape)
+
+    def _recover(self, recovered: Recovered) -> None:
+        self._version = recovered.version
+        self._last_batch = recovered.last_batch
+        self._last_trial = recovered.last_trial
+        self._last_sequence = recovered.last_sequence
+        self.epoch = recovered.epoch + 1
+        self.journal.write(ControllerStarted(self.epoch, time.time())).result()
+        best = self.journal.best(limit=1)
+        self.progress = Progress.recovered(recovered, best[0].reward if best else None)
+        self.verdict = Verdict(recovered.search_state, recovered.search_reason, recovered.search_message)
+        if "data_shape" in recovered.facts:
+            self._use_data_shape(DataShape.from_fact(recovered.facts["data_shape"]))
+        self._learner.restore(
+            recovered.version, recovered.state, recovered.snapshots, [batch.version for batch in recovered.batches]
+        )
+        holders = {lease.trial: lease.lease for lease in recovered.leases}
+        for batch in recovered.batches:
+            trials = [
+                OpenTrial(t, batch.attempts.get(t.trial, 0), holders.get(t.trial), batch.rewards.get(t.trial))
+                for t in batch.trials
+            ]
+            self._ledger.add(Batch(batch.batch, batch.version, trials))
+        now = time.monotonic()
+        for held in recovered.leases:
+            # Its worker may have been training all the while: it has a whole lease's time to say so.
+            lease = Lease(held.lease, held.trial, held.worker, held.request_id, held.attempt, now, now)
+            self._leases.renew(lease, now)
+            self._leases.grant(lease)
+        if self.verdict.state == "SUCCEEDED" and self.progress.verdict(self.manifest.spec.budget) is None:
+            self.set_verdict(Verdict("RUNNING", "BudgetRaised", "the budget was raised"))
+
+    # The learner. ---------------------------------------------------------------------------------------------------
+
+    def next_job(self, wanted: int) -> SampleJob | LearnJob | None:
+        """What the learner should do next: give it to `run`, and its result to `absorb`, before the next job.
+
+        Args:
+            wanted: how many trials should be pending.
+        """
+        if self._job is not None:
+            return None
+        complete = self._ledger.next_complete(self._version)
+        count = self._next_count() if wanted > self._ledger.pending else 0
+        if complete is not None and (count == 0 or self._ledger.complete <= _BACKLOG):
+            self._job = LearnJob(complete)
+        elif count > 0:
+            depth = self._space.depth(self._last_trial)
+            self._job = SampleJob(self._last_batch + 1, self._last_trial + 1, count, depth)
+        return self._job
+
+    def _next_count(self) -> int:
+        """Architectures of the next batch; 0 when none may be sampled now."""
+        if self.verdict.state != "RUNNING" or not self._ledger.may_open():
+            return 0
+        if self.needs_data_shape and self.data_shape is None:
+            return 0
+        count = self.manifest.spec.controller.parallelism.batch_size
+        limit = self.manifest.spec.budget.max_trials
+        return count if limit is None else min(count, max(0, limit - self._last_trial))
+
+    def run(self, job: SampleJob | LearnJob) -> Sampled | Update:
+        """Does a job. The slow part, which touches the learner only.
+
+        Raises:
+            NoAcceptableArchitectureError: nothing that the policy samples keeps the constraints.
+        """
+        if isinstance(job, LearnJob):
+            return self._learner.learn(job.batch.number, job.batch.version, job.batch.rewarded())
+        batch = self._learner.sample(job.batch, job.count, job.depth, accept=self._acceptable)
+        return Sampled(
+            batch,
+            tuple(self._trial(job.first_trial + i, job.batch, proposal) for i, proposal in enumerate(batch.proposals)),
+        )
+
+    def _acceptable(self, proposal: Proposal) -> bool:
+        return self._constraints.violation(self._space.decode(proposal.decisions, proposal.depth)) is None
+
+    def _trial(self, number: int, batch: int, proposal: Proposal) -> SampledTrial:
+        architecture = self._space.decode(proposal.decisions, proposal.depth).canonical()
+        shape = self.data_shape
+        return SampledTrial(
+            trial=number,
+            batch=batch,
+            proposal=proposal,
+            architecture=architecture.to_json(),
+            digest=architecture.digest,
+            parameters=architecture.count_parameters(shape.image, shape.classes) if shape else 0,
+            flops=architecture.count_flops(shape.image, shape.classes) if shape else 0,
+        )
+
+    def absorb(self, result: Sampled | Update) -> "Future[None]":
+        """Records the result of the job that is under way. The future is done when it is durable."""
+        job, self._job = self._job, None
+        if isinstance(result, Sampled):
+            assert isinstance(job, SampleJob)
+            self._last_batch = job.batch
+            self._last_trial += len(result.trials)
+            self._ledger.add(Batch(job.batch, result.batch.version, [OpenTrial(trial) for trial in result.trials]))
+            return self.journal.write(BatchSampled(job.batch, result.batch.version, result.trials, time.time()))
+        assert isinstance(job, LearnJob)
+        self._ledger.remove(job.batch)
+        self._version = result.version
+        self.last_update = result
+        rewards = [rewarded.reward for rewarded in job.batch.rewarded()]
+        return self.journal.write(
+            PolicyUpdated(
+                version=result.version,
+                batch=result.batch,
+                lag=result.lag,
+                baseline=result.statistics.baseline,
+                entropy=result.statistics.entropy,
+                gradient_norm=result.statistics.gradient_norm,
+                mean_reward=math.fsum(rewards) / len(rewards),
+                snapshot=result.snapshot,
+                state=result.state,
+                kept_versions=frozenset(self._learner.versions()),
+                at=time.time(),
+            )
+        )
+
+    def forget_job(self) -> None:
+        """The job that is under way came to nothing."""
+        self._job = None
+
+    @property
+    def learning(self) -> bool:
+        """Whether a job is under way, or a batch waits for its update and can have it."""
+        return self._job is not None or self._ledger.next_complete(self._version) is not None
+
+    # Leases. --------------------------------------------------------------------------------------------------------
+
+    @property
+    def leases(self) -> Leases:
+        """Who holds what. To read; changes go through the methods here."""
+        return self._leases
+
+    @property
+    def pending(self) -> int:
+        """Trials that wait for a worker."""
+        return self._ledger.pending
+
+    @property
+    def backlog(self) -> int:
+        """Batches whose trials have all finished and whose update has not been made."""
+        return self._ledger.complete
+
+    def grant(self, worker: str, request_id: str | None) -> "tuple[Lease, SampledTrial, Future[None]] | None":
+        """Leases the next pending trial to a worker. None: there is none.
+
+        The worker may hear of it when the future is done.
+        """
+        trial = self._ledger.next_pending()
+        if trial is None or self.verdict.state != "RUNNING":
+            return None
+        self._leases_granted += 1
+        now = time.monotonic()
+        token = f"{self.epoch}.{self._leases_granted}"
+        lease = Lease(
+            token, trial.sampled.trial, worker, request_id or token, trial.lost + 1, now, now + self._leases.duration
+        )
+        return lease, trial.sampled, self._hold(trial, lease)
+
+    def _hold(self, trial: OpenTrial, lease: Lease) -> "Future[None]":
+        self._leases.grant(lease)
+        self._ledger.hold(trial, lease.token)
+        return self.journal.write(
+            LeaseGranted(lease.token, lease.trial, lease.worker, lease.request_id, lease.attempt, time.time())
+        )
+
+    def trial_of(self, lease: Lease) -> SampledTrial:
+        """The trial that a held lease is on."""
+        trial = self._ledger.get(lease.trial)
+        assert trial is not None
+        return trial.sampled
+
+    def revive(self, token: str, worker: str) -> Lease | None:
+        """Takes up a lease again that has ended without a result and whose trial waits still. None: it cannot be."""
+        ended = self._leases.ended(token)
+        if ended is None or ended[1] is Ending.FINISHED or ended[0].worker != worker:
+            return None
+        lease = ended[0]
+        trial = self._ledger.get(lease.trial)
+        if trial is None or not trial.pending or self._leases.of_worker(worker) is not None:
+            return None
+        self._leases.renew(lease, time.monotonic())
+        self._hold(trial, lease)
+        return lease
+
+    def end_lease(self, lease: Lease, ending: Ending) -> "Future[None]":
+        """A lease ends without a result: its trial goes out again, or fails when too many workers were lost with it."""
+        trial = self._ledger.get(lease.trial)
+        assert trial is not None
+        self._leases.end(lease, ending)
+        lost = ending is not Ending.RELEASED
+        self._ledger.give_back(trial, lost=lost)
+        self.progress.leases_expired += ending is Ending.EXPIRED
+        written = self.journal.write(LeaseEnded(lease.token, lease.trial, ending.name.capitalize(), time.time()))
+        if lost and trial.lost >= self.manifest.spec.controller.lease.max_attempts:
+            message = f"{trial.lost} workers were lost with this architecture (controller.lease.maxAttempts)"
+            result = TrialResult(TrialState.FAILED, reason="AttemptsExhausted", message=message)
+            return self._finish(trial, None, lease.worker, result)
+        return written
+
+    def expire_leases(self) -> list[Lease]:
+        """Ends the leases that have had no sign of life for too long."""
+        expired = self._leases.expired(time.monotonic())
+        for lease in expired:
+            self.end_lease(lease, Ending.EXPIRED)
+        return expired
+
+    # Results. -------------------------------------------------------------------------------------------------------
+
+    def complete(self, lease: Lease, result: TrialResult) -> "Future[None] | None":
+        """The result of a lease that is held, or of one that ended without a result while its trial waits still.
+
+        Returns:
+            A future that is done when the result is durable; None when the trial went to another worker meanwhile.
+        """
+        trial = self._ledger.get(lease.trial)
+        if trial is None or not (trial.holder == lease.token or trial.pending):
+            return None
+        if trial.holder == lease.token:
+            self._leases.end(lease, Ending.FINISHED)
+        return self._finish(trial, lease.token, lease.worker, result)
+
+    def _finish(self, trial: OpenTrial, lease: str | None, worker: str, result: TrialResult) -> "Future[None]":
+        state, reason, message, reward = result.state, result.reason, result.message, result.reward
+        if state is not TrialState.FAILED and reward is None:
+            try:
+                reward = compute_reward(result.measurements, self.manifest.spec.reward)
+            except NoRewardError as error:
+                state, reason, message = TrialState.FAILED, error.reason, str(error)
+        if state is TrialState.FAILED or reward is None:
+            reward = self.manifest.spec.reward.failed_trial.reward
+        self._last_sequence += 1
+        self._ledger.finish(trial, reward)
+        self.progress.add(state, reward, result.device_seconds)
+        written = self.journal.write(
+            TrialFinished(
+                trial=trial.sampled.trial,
+                sequence=self._last_sequence,
+                lease=lease,
+                worker=worker,
+                state=state,
+                reward=reward,
+                reason=reason,
+                message=message,
+                measurements=result.measurements,
+                train_seconds=result.train_seconds,
+                device_seconds=result.device_seconds,
+                at=time.time(),
+            )
+        )
+        self.check_budget()
+        return written
+
+    # The search as a whole. -----------------------------------------------------------------------------------------
+
+    @property
+    def last_sequence(self) -> int:
+        """Trials finished so far, over all runs."""
+        return self._last_sequence
+
+    @property
+    def version(self) -> int:
+        """Of the policy: how many updates have been made."""
+        return self._version
+
+    @property
+    def needs_data_shape(self) -> bool:
+        """Whether nothing can be sampled before the shape of the data is known."""
+        constraints = self.manifest.spec.search_space.conv_net.constraints
+        return constraints.max_parameters is not None or constraints.max_flops is not None
+
+    def set_data_shape(self, shape: DataShape) -> None:
+        """Makes the shape of the data known.
+
+        Raises:
+            ValueError: the search began with data of another shape.
+        """
+        if self.data_shape is not None and self.data_shape != shape:
+            raise ValueError(f"the search began with {self.data_shape}, and now the data are {shape}")
+        if self.data_shape is None:
+            self._use_data_shape(shape)
+            self.journal.write(FactLearned("data_shape", shape.to_fact()))
+
+    def _use_data_shape(self, shape: DataShape) -> None:
+        self.data_shape = shape
+        self._constraints = ConstraintChecker(self.manifest.spec.search_space, shape.image, shape.classes)
+
+    def add_active_seconds(self, seconds: float) -> None:
+        """Counts time towards `budget.maxDuration`."""
+        self.progress.active_seconds += seconds
+        self.journal.write(FactLearned("active_seconds", f"{self.progress.active_seconds:.3f}"))
+        self.check_budget()
+
+    def check_budget(self) -> None:
+        """Ends the search if its budget says so."""
+        if self.verdict.state == "RUNNING":
+            verdict = self.progress.verdict(self.manifest.spec.budget)
+            if verdict is not None:
+                self.set_verdict(verdict)
+
+    def set_verdict(self, verdict: Verdict) -> "Future[None]":
+        """Runs, suspends or ends the search. To run one that failed forgives the failures so far."""
+        if verdict.state == "RUNNING" and self.verdict.state == "FAILED":
+            self.progress.consecutive_failures = 0
+        self.verdict = verdict
+        return self.journal.write(SearchStateChanged(verdict.state, verdict.reason, verdict.message, time.time()))

@@ -1,0 +1,109 @@
+"""`Leases`: which worker holds which trial until when.
+
+Pure state; the time is an argument. A lease is a promise of the controller: nobody else trains this architecture while
+you keep saying that you do. It ends by a result, by being given back, or by silence (Gray & Cheriton 1989). One that
+ended in silence can still bring its result, as long as its trial has not gone to another worker: it is remembered.
+"""
+
+import heapq
+from collections import OrderedDict
+from dataclasses import dataclass
+from enum import Enum, auto
+
+# Ended leases that are answered from memory. Older ones are looked up in the journal.
+_REMEMBERED = 10_000
+
+
+class Ending(Enum):
+    """How a lease ended."""
+
+    FINISHED = auto()
+    RELEASED = auto()
+    LOST = auto()
+    EXPIRED = auto()
+
+
+@dataclass(slots=True)
+class Lease:
+    """One worker's hold on one trial. Times are seconds of one monotonic clock."""
+
+    token: str
+    trial: int
+    worker: str
+    request_id: str
+    attempt: int
+    granted_at: float
+    expires_at: float
+
+
+class Leases:
+    """The leases that are held, and for a while those that were."""
+
+    def __init__(self, duration: float) -> None:
+        """Starts empty. `duration`: seconds without a sign of life after which a lease expires."""
+        self.duration = duration
+        self._held: dict[str, Lease] = {}
+        self._of_request: dict[str, Lease] = {}
+        self._of_worker: dict[str, Lease] = {}
+        self._expiries: list[tuple[float, str]] = []
+        self._ended: OrderedDict[str, tuple[Lease, Ending]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def held(self) -> list[Lease]:
+        """All that are held."""
+        return list(self._held.values())
+
+    def get(self, token: str) -> Lease | None:
+        """The held lease of that token."""
+        return self._held.get(token)
+
+    def of_request(self, request_id: str) -> Lease | None:
+        """The held lease that this request was given."""
+        return self._of_request.get(request_id)
+
+    def of_worker(self, worker: str) -> Lease | None:
+        """The lease that a worker holds: at most one."""
+        return self._of_worker.get(worker)
+
+    def ended(self, token: str) -> tuple[Lease, Ending] | None:
+        """A lease that ended not long ago, and how."""
+        return self._ended.get(token)
+
+    def grant(self, lease: Lease) -> None:
+        """A lease begins, or one that expired is taken up again."""
+        self._ended.pop(lease.token, None)
+        self._held[lease.token] = lease
+        self._of_request[lease.request_id] = lease
+        self._of_worker[lease.worker] = lease
+        heapq.heappush(self._expiries, (lease.expires_at, lease.token))
+
+    def renew(self, lease: Lease, now: float) -> None:
+        """A sign of life."""
+        lease.expires_at = now + self.duration
+
+    def end(self, lease: Lease, ending: Ending) -> None:
+        """A held lease ends."""
+        del self._held[lease.token]
+        if self._of_request.get(lease.request_id) is lease:
+            del self._of_request[lease.request_id]
+        if self._of_worker.get(lease.worker) is lease:
+            del self._of_worker[lease.worker]
+        self._ended[lease.token] = (lease, ending)
+        while len(self._ended) > _REMEMBERED:
+            self._ended.popitem(last=False)
+
+    def expired(self, now: float) -> list[Lease]:
+        """The held leases that have had no sign of life for too long. They remain held until `end`."""
+        found: list[Lease] = []
+        while self._expiries and self._expiries[0][0] <= now:
+            _, token = heapq.heappop(self._expiries)
+            lease = self._held.get(token)
+            if lease is None:
+                continue
+            if lease.expires_at <= now:
+                found.append(lease)
+            else:  # renewed since: look again when that runs out
+                heapq.heappush(self._expiries, (lease.expires_at, token))
+        return found

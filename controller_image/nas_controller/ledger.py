@@ -1,0 +1,156 @@
+"""`Ledger`: which batch each unfinished architecture belongs to, which one goes out next, which batch is learnt next.
+
+Pure state, without clock, files or threads. The rules of the parameter-server scheme (paper, section 3.2) that concern
+the order of things are here: K replicas, batches of m, and the bound on the version lag.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from nas_controller.algorithms.algorithm import Rewarded
+from nas_controller.journal.journal import SampledTrial
+
+
+@dataclass(slots=True)
+class OpenTrial:
+    """A trial of a batch whose update has not been made."""
+
+    sampled: SampledTrial
+    lost: int = 0  # workers that were lost with it
+    holder: str | None = None  # the lease that holds it
+    reward: float | None = None  # once it has finished
+
+    @property
+    def pending(self) -> bool:
+        """Whether it waits for a worker."""
+        return self.holder is None and self.reward is None
+
+
+@dataclass(slots=True)
+class Batch:
+    """The architectures that one replica sampled at one version of the policy."""
+
+    number: int
+    version: int
+    trials: list[OpenTrial]
+    unfinished: int = 0
+    pending: deque[OpenTrial] = field(default_factory=deque)
+
+    def __post_init__(self) -> None:
+        self.unfinished = sum(trial.reward is None for trial in self.trials)
+        self.pending = deque(trial for trial in self.trials if trial.pending)
+
+    def rewarded(self) -> list[Rewarded]:
+        """Proposals and rewards in the order in which they were sampled. All must have finished."""
+        return [Rewarded(t.sampled.proposal, t.reward) for t in self.trials if t.reward is not None]
+
+
+class Ledger:
+    """The open batches of a search, those whose update has not been made."""
+
+    def __init__(self, replicas: int | None, max_version_lag: int | None) -> None:
+        """Starts empty.
+
+        Args:
+            replicas: K, the most batches open at once; None: no bound (`auto`).
+            max_version_lag: most updates between the sampling of a batch and its own update; None: no bound.
+        """
+        self._replicas = replicas
+        self._max_version_lag = max_version_lag
+        self._batches: dict[int, Batch] = {}
+        self._trials: dict[int, OpenTrial] = {}
+        self._complete: list[Batch] = []  # in the order in which they were completed
+        self.pending = 0
+        self.held = 0
+
+    @property
+    def batches(self) -> Iterable[Batch]:
+        """The open batches, by number."""
+        return self._batches.values()
+
+    @property
+    def complete(self) -> int:
+        """Batches all of whose trials have finished."""
+        return len(self._complete)
+
+    def add(self, batch: Batch) -> None:
+        """Opens a batch."""
+        self._batches[batch.number] = batch
+        self._trials.update({trial.sampled.trial: trial for trial in batch.trials})
+        self.pending += len(batch.pending)
+        self.held += sum(trial.holder is not None for trial in batch.trials)
+        if batch.unfinished == 0:
+            self._complete.append(batch)
+
+    def get(self, trial: int) -> OpenTrial | None:
+        """The trial of that number, if its batch is open."""
+        return self._trials.get(trial)
+
+    def may_open(self) -> bool:
+        """Whether another batch may be sampled now.
+
+        With a bound L on the lag no more than L + 1 batches can be open: made one after the other, the last of more
+        would lag by more.
+        """
+        return (self._replicas is None or len(self._batches) < self._replicas) and (
+            self._max_version_lag is None or len(self._batches) <= self._max_version_lag
+        )
+
+    def next_pending(self) -> OpenTrial | None:
+        """The trial that should go out next: of the batch that is nearest to completion, the older one among equals."""
+        candidates = (batch for batch in self._batches.values() if batch.pending)
+        batch = min(candidates, key=lambda b: (b.unfinished, b.number), default=None)
+        return batch.pending[0] if batch else None
+
+    def hold(self, trial: OpenTrial, lease: str) -> None:
+        """A lease takes a pending trial."""
+        self._batches[trial.sampled.batch].pending.remove(trial)
+        trial.holder = lease
+        self.pending -= 1
+        self.held += 1
+
+    def give_back(self, trial: OpenTrial, *, lost: bool) -> None:
+        """A held trial waits for a worker again, before the others of its batch."""
+        trial.holder = None
+        trial.lost += lost
+        self._batches[trial.sampled.batch].pending.appendleft(trial)
+        self.pending += 1
+        self.held -= 1
+
+    def finish(self, trial: OpenTrial, reward: float) -> None:
+        """A held or pending trial has its reward."""
+        batch = self._batches[trial.sampled.batch]
+        if trial.holder is None:
+            batch.pending.remove(trial)
+            self.pending -= 1
+        else:
+            trial.holder = None
+            self.held -= 1
+        trial.reward = reward
+        batch.unfinished -= 1
+        if batch.unfinished == 0:
+            self._complete.append(batch)
+
+    def next_complete(self, version: int) -> Batch | None:
+        """The batch whose update should be made next, when the policy is at `version`.
+
+        Batches are taken in the order in which they were completed. With a bound L on the lag a batch sampled at version
+        v must be made into one of the updates v + 1 ... v + L + 1, so one that would leave too little room for the
+        others waits (earliest deadline first decides whether room is left). Stale synchronous parallel (Ho et al. 2013)
+        bounds staleness too, but makes fast workers wait; here only the update waits.
+        """
+        for batch in self._complete:
+            if self._max_version_lag is None:
+                return batch
+            others = sorted(b.version for b in self._batches.values() if b is not batch)
+            if all(version + 1 + i - v <= self._max_version_lag for i, v in enumerate(others)):
+                return batch
+        return None
+
+    def remove(self, batch: Batch) -> None:
+        """The update of a complete batch has been made."""
+        self._complete.remove(batch)
+        del self._batches[batch.number]
+        for trial in batch.trials:
+            del self._trials[trial.sampled.trial]

@@ -1,0 +1,50 @@
+"""The reward of a trial, from what its task measured (paper, section 4)."""
+
+import math
+from collections.abc import Sequence
+
+from nas_api.spec import Reward
+
+from nas_controller.journal.journal import Measurement
+
+
+class NoRewardError(Exception):
+    """The measurements make no reward: the trial has failed. `reason` is a CamelCase word for it."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+def compute_reward(measurements: Sequence[Measurement], spec: Reward) -> float:
+    """`scale * aggregate(metric over the window) ^ exponent`.
+
+    Raises:
+        NoRewardError: the metric was never reported, or the result is not a finite number.
+    """
+    values = [m.metrics[spec.metric] for m in measurements if spec.metric in m.metrics]
+    if not values:
+        reported = sorted({name for m in measurements for name in m.metrics})
+        raise NoRewardError(
+            "NoMetric",
+            f"the task never reported {spec.metric!r}, the metric of spec.reward; "
+            + (f"it reported {', '.join(reported)}" if reported else "call report(step, name=value) at least once"),
+        )
+    window = values[-spec.window :] if spec.window else values
+    if not all(math.isfinite(value) for value in window):
+        raise NoRewardError("NonFiniteMetric", f"{spec.metric} is {next(v for v in window if not math.isfinite(v))}")
+    value = {
+        "Max": max(window),
+        "Min": min(window),
+        "Mean": math.fsum(window) / len(window),
+        "Last": window[-1],
+    }[spec.aggregate]
+    try:
+        reward = spec.scale * math.pow(value, spec.exponent)
+    except (OverflowError, ValueError, ZeroDivisionError):
+        reward = math.nan
+    if not math.isfinite(reward):
+        raise NoRewardError(
+            "NonFiniteMetric", f"{spec.scale} * {value} ^ {spec.exponent} is not a finite number: see spec.reward"
+        )
+    return reward

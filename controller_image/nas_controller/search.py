@@ -1,0 +1,120 @@
+"""`Search`: an architecture search that you drive from your own loop.
+
+    with SqliteJournal(Path("journal.sqlite"), "default/digits") as journal:
+        search = Search(load_manifest(Path("search.yaml")), journal)
+        while not search.ended:
+            for trial in search.ask(8):
+                search.tell(trial, reward=train(trial.architecture))
+
+It can be killed at any instant: made anew from the same journal, it proposes again what was asked and not told.
+"""
+
+import math
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+from nas_api.architectures import Architecture, parse_architecture
+from nas_api.spec import NASSearch
+
+from nas_controller.data_shape import DataShape
+from nas_controller.engine import Engine, TrialResult
+from nas_controller.journal.journal import Journal, Measurement, TrialState
+from nas_controller.leases import Ending, Lease
+
+# The worker that holds the leases of asked trials.
+_ASKER = "ask-tell"
+
+
+class SearchEndedError(Exception):
+    """The search has ended and proposes nothing more; the message says why it ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskedTrial:
+    """An architecture that a search proposes: train it and `tell` its reward."""
+
+    number: int
+    architecture: Architecture
+    lease: str
+
+
+class Search:
+    """One architecture search, by ask and tell. Not thread-safe."""
+
+    def __init__(self, manifest: NASSearch, journal: Journal, data_shape: DataShape | None = None) -> None:
+        """Begins the search, or takes it up where the journal says that it stopped.
+
+        Args:
+            manifest: what to search. Must be the one that the journal began with, up to what may be edited.
+            journal: its durable memory.
+            data_shape: of the data, where the space has constraints. The journal remembers it.
+
+        Raises:
+            JournalError: the journal cannot be read.
+            ValueError: the journal's policy is not of this manifest, or its data had another shape.
+        """
+        self.engine = Engine(manifest, journal, data_shape)
+        for lease in self.engine.leases.held():
+            self.engine.end_lease(lease, Ending.RELEASED)  # whoever asked for it is gone
+
+    @property
+    def ended(self) -> bool:
+        """Whether the search has ended: its budget is spent, its target reached, or it has failed."""
+        return self.engine.verdict.final
+
+    def ask(self, count: int = 1) -> list[AskedTrial]:
+        """Proposes architectures to train, at most `count`: fewer when the budget or a bound on replicas says so.
+
+        Raises:
+            SearchEndedError: the search has ended.
+            NoAcceptableArchitectureError: nothing that the policy samples keeps the constraints.
+        """
+        if self.ended:
+            raise SearchEndedError(f"the search has ended: {self.engine.verdict.message}")
+        self._learn(wanted=count)
+        asked: list[AskedTrial] = []
+        written: list[Future[None]] = []
+        while len(asked) < count and (granted := self.engine.grant(_ASKER, None)):
+            lease, trial, durable = granted
+            asked.append(AskedTrial(trial.trial, parse_architecture(trial.architecture), lease.token))
+            written.append(durable)
+        for durable in written:
+            durable.result()
+        return asked
+
+    def tell(self, trial: AskedTrial, reward: float, measurements: Sequence[Measurement] = ()) -> None:
+        """Tells the reward of an asked trial. When this returns, it is durable and learnt from.
+
+        Raises:
+            ValueError: the reward is not finite, or the trial was not asked for, or was told before.
+        """
+        if not math.isfinite(reward):
+            raise ValueError(f"the reward of trial {trial.number} is {reward}: tell_failed() is for failures")
+        self._tell(trial, TrialResult(TrialState.SUCCEEDED, tuple(measurements), reward))
+
+    def tell_failed(self, trial: AskedTrial, message: str) -> None:
+        """Tells that an asked trial cannot be trained: it gets `spec.reward.failedTrial.reward`.
+
+        Raises:
+            ValueError: the trial was not asked for, or was told before.
+        """
+        self._tell(trial, TrialResult(TrialState.FAILED, reason="TaskRaised", message=message))
+
+    def _tell(self, trial: AskedTrial, result: TrialResult) -> None:
+        lease = self._held(trial)
+        durable = self.engine.complete(lease, result)
+        assert durable is not None
+        self._learn(wanted=0)
+        durable.result()
+
+    def _held(self, trial: AskedTrial) -> Lease:
+        lease = self.engine.leases.get(trial.lease)
+        if lease is None or lease.trial != trial.number:
+            raise ValueError(f"trial {trial.number} was not asked for in this session, or was told before")
+        return lease
+
+    def _learn(self, wanted: int) -> None:
+        """Does all jobs that there are, until `wanted` trials are pending."""
+        while job := self.engine.next_job(wanted):
+            self.engine.absorb(self.engine.run(job)).result()

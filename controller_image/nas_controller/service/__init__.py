@@ -1,0 +1,1 @@
+"""The gRPC services of a controller: `TrialService` for workers, `SearchService` for operator and command line."""

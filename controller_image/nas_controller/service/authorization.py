@@ -1,0 +1,41 @@
+"""Who may call what, by the identity in the caller's certificate. TLS has checked who made the certificate."""
+
+import grpc
+from grpc import aio
+from nas_api.certificates import Identity
+
+
+async def authorize_worker(context: "aio.ServicerContext[object, object]", search: str, pool: str | None) -> Identity:
+    """Lets workers of `pool` (of any pool, when None) and administrators through; aborts the call of others.
+
+    Returns:
+        Who calls.
+    """
+    identity = await _identify(context, search)
+    if not (identity.is_admin or identity.role == "pool") or not (pool is None or identity.may_work(pool)):
+        await context.abort(
+            grpc.StatusCode.PERMISSION_DENIED,
+            f"the certificate is for {identity}: it may not work for {f'pool {pool!r}' if pool else 'any pool'}",
+        )
+    return identity
+
+
+async def authorize_admin(context: "aio.ServicerContext[object, object]", search: str) -> None:
+    """Lets administrators through; aborts the call of others."""
+    identity = await _identify(context, search)
+    if not identity.is_admin:
+        await context.abort(
+            grpc.StatusCode.PERMISSION_DENIED, f"the certificate is for {identity}: this method needs that of an admin"
+        )
+
+
+async def _identify(context: "aio.ServicerContext[object, object]", search: str) -> Identity:
+    identity = Identity.of_peer(context.auth_context())
+    if identity is None:
+        await context.abort(grpc.StatusCode.UNAUTHENTICATED, "the certificate names no identity of KubeNAS")
+        raise AssertionError("abort raises")
+    if identity.search != search:
+        await context.abort(
+            grpc.StatusCode.PERMISSION_DENIED, f"the certificate is for {identity.search}, this is the search {search}"
+        )
+    return identity

@@ -1,0 +1,272 @@
+"""`Coordinator`: drives a `Search` from the calls of many workers, on one event loop.
+
+The loop owns the search. One thread beside it runs the learner's jobs, one after the other. A worker that asks for an
+architecture when none is pending waits here until one is.
+"""
+
+import asyncio
+import logging
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import torch
+
+from nas_controller.constraints import NoAcceptableArchitectureError
+from nas_controller.engine import Engine
+from nas_controller.journal.journal import SampledTrial
+from nas_controller.leases import Ending, Lease
+from nas_controller.progress import Verdict
+
+logger = logging.getLogger(__name__)
+
+# Seconds between two looks at expired leases and the clock of the budget.
+_TICK = 0.5
+# Seconds between two entries of the time spent in the journal.
+_CLOCK_ENTRY = 10.0
+
+
+@dataclass(slots=True)
+class Worker:
+    """A worker that has registered."""
+
+    name: str
+    pool: str
+    device: str
+    seen_at: float  # monotonic seconds
+    since: float  # in its present state, monotonic seconds
+    trial: int = 0  # 0: idle
+    draining: bool = False
+    release_now: bool = False
+    retired: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A lease and the trial that it is on. A worker may hear of it when `durable` is done."""
+
+    lease: Lease
+    trial: SampledTrial
+    durable: "Future[None]"
+
+
+@dataclass(slots=True, eq=False)
+class _Waiter:
+    """A call of a worker that waits for an architecture."""
+
+    worker: Worker
+    request_id: str
+    granted: "asyncio.Future[Grant | None]"
+
+
+@dataclass(slots=True)
+class Coordinator:
+    """Workers, and the search that they work for."""
+
+    engine: Engine
+    workers: dict[str, Worker] = field(default_factory=dict)
+    _waiters: dict[str, _Waiter] = field(default_factory=dict)  # by worker, the longest waiting first
+    _work: asyncio.Event = field(default_factory=asyncio.Event)
+    _finished: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    async def run(self) -> None:
+        """Learns and looks at the clock until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._learn())
+            tasks.create_task(self._tick())
+            tasks.create_task(self._watch_journal())
+
+    # What workers call. ---------------------------------------------------------------------------------------------
+
+    def register(self, name: str, pool: str, device: str) -> Worker:
+        """Makes a worker known, or sees it again after its controller or itself was started anew."""
+        now = time.monotonic()
+        worker = self.workers.get(name)
+        if worker is None or worker.retired:
+            worker = self.workers[name] = Worker(name, pool, device, seen_at=now, since=now)
+            held = self.engine.leases.of_worker(name)
+            worker.trial = held.trial if held else 0
+            logger.info("worker %s of pool %s registered on %s", name, pool, device)
+        worker.pool, worker.device, worker.seen_at = pool, device, now
+        return worker
+
+    def see(self, name: str) -> Worker | None:
+        """A sign of life of a worker. None: it has not registered since the controller started."""
+        worker = self.workers.get(name)
+        if worker is not None:
+            worker.seen_at = time.monotonic()
+        return worker
+
+    def alive(self, worker: Worker) -> bool:
+        """Whether a worker has been heard of within the duration of a lease."""
+        return not worker.retired and time.monotonic() - worker.seen_at <= self.engine.leases.duration
+
+    def retirement(self, worker: Worker) -> str | None:
+        """Why a worker that asks for an architecture should go instead. None: it should stay."""
+        verdict = self.engine.verdict
+        if verdict.final:
+            return f"the search has ended: {verdict.message}"
+        if verdict.state == "SUSPENDED":
+            return "the search is suspended"
+        return "the worker is drained" if worker.draining else None
+
+    def retire(self, worker: Worker) -> None:
+        """A worker goes."""
+        worker.retired = True
+        worker.trial = 0
+
+    async def lease(self, worker: Worker, request_id: str, wait_seconds: float) -> Grant | None:
+        """An architecture for a worker, as soon as there is one. None: not in `wait_seconds`, or the worker goes."""
+        held = self.engine.leases.of_request(request_id)
+        if held is not None:
+            self.engine.leases.renew(held, time.monotonic())
+            return Grant(held, self.engine.trial_of(held), self.engine.journal.write())
+        previous = self.engine.leases.of_worker(worker.name)
+        if previous is not None:
+            # A worker trains one architecture at a time: it was started anew and has lost this one.
+            logger.warning("worker %s lost trial %d: it asks for another", worker.name, previous.trial)
+            self.engine.end_lease(previous, Ending.LOST)
+        waiter = _Waiter(worker, request_id, asyncio.get_running_loop().create_future())
+        superseded = self._waiters.pop(worker.name, None)  # an earlier try of the same call, say
+        if superseded is not None:
+            superseded.granted.set_result(None)
+        self._waiters[worker.name] = waiter
+        self._serve()
+        self._work.set()
+        try:
+            async with asyncio.timeout(wait_seconds):
+                return await waiter.granted
+        except TimeoutError:
+            return None
+        finally:
+            if self._waiters.get(worker.name) is waiter:
+                del self._waiters[worker.name]
+
+    def renew(self, lease: Lease) -> None:
+        """A worker says that it is training still."""
+        self.engine.leases.renew(lease, time.monotonic())
+        worker = self.workers.get(lease.worker)
+        if worker is not None and worker.trial != lease.trial:
+            worker.trial, worker.since = lease.trial, time.monotonic()
+
+    def completed(self, worker: str) -> None:
+        """A worker has no architecture any more."""
+        self._idle(worker)
+        self._work.set()
+
+    async def changed(self) -> None:
+        """Waits for the next trial to finish or the search's state to change, or for a while."""
+        async with self._finished:
+            try:
+                async with asyncio.timeout(5):
+                    await self._finished.wait()
+            except TimeoutError:
+                return
+
+    async def announce(self) -> None:
+        """Wakes up those who wait in `changed`."""
+        async with self._finished:
+            self._finished.notify_all()
+
+    # What administrators call. --------------------------------------------------------------------------------------
+
+    def drain(self, names: list[str], *, now: bool) -> list[Worker]:
+        """Asks workers to go: after their architecture, or `now`. Empty `names`: all. Returns those still there."""
+        chosen = [w for w in self.workers.values() if not names or w.name in names]
+        for worker in chosen:
+            worker.draining = True
+            worker.release_now |= now
+        self._dismiss()
+        return [worker for worker in chosen if self.alive(worker)]
+
+    def set_verdict(self, verdict: Verdict) -> "Future[None]":
+        """Runs, suspends or ends the search."""
+        durable = self.engine.set_verdict(verdict)
+        self._dismiss()
+        self._work.set()
+        return durable
+
+    # The inside. ----------------------------------------------------------------------------------------------------
+
+    def _idle(self, name: str) -> None:
+        worker = self.workers.get(name)
+        if worker is not None:
+            worker.trial, worker.since = 0, time.monotonic()
+
+    def _serve(self) -> None:
+        """Gives pending trials to those who wait, first come, first served."""
+        while self._waiters and self.engine.pending:
+            name = next(iter(self._waiters))
+            waiter = self._waiters[name]
+            granted = self.engine.grant(name, waiter.request_id)
+            if granted is None:
+                return
+            del self._waiters[name]
+            lease, trial, durable = granted
+            waiter.worker.trial, waiter.worker.since = lease.trial, time.monotonic()
+            waiter.granted.set_result(Grant(lease, trial, durable))
+
+    def _dismiss(self) -> None:
+        """Answers the waiting calls of workers that should go."""
+        for name, waiter in list(self._waiters.items()):
+            if self.retirement(waiter.worker) is not None:
+                del self._waiters[name]
+                waiter.granted.set_result(None)
+
+    def _wanted(self) -> int:
+        """Trials that should be pending: one for each worker that waits, and with many workers some in reserve.
+
+        With few workers a batch is sampled when it is needed, by the newest policy: sampling takes milliseconds. With
+        hundreds somebody asks every few milliseconds, and a reserve of a quarter of their number keeps them from
+        waiting.
+        """
+        batch_size = self.engine.manifest.spec.controller.parallelism.batch_size
+        reserve = len(self.engine.leases) // (4 * batch_size) * batch_size
+        return len(self._waiters) + reserve
+
+    async def _learn(self) -> None:
+        loop = asyncio.get_running_loop()
+        with ThreadPoolExecutor(
+            1, thread_name_prefix="learner", initializer=torch.set_num_threads, initargs=(1,)
+        ) as thread:
+            while True:
+                job = self.engine.next_job(self._wanted())
+                if job is None:
+                    self._work.clear()
+                    await self._work.wait()
+                    continue
+                try:
+                    result = await loop.run_in_executor(thread, self.engine.run, job)
+                except NoAcceptableArchitectureError as error:
+                    self.engine.forget_job()
+                    self.set_verdict(Verdict("FAILED", "NoAcceptableArchitecture", str(error)))
+                    continue
+                self.engine.absorb(result)
+                self._serve()
+
+    async def _watch_journal(self) -> None:
+        """Ends the controller when its journal is broken. One that is only full stalls, and goes on by itself."""
+        while True:
+            await asyncio.wrap_future(self.engine.journal.write())
+            await asyncio.sleep(1)
+
+    async def _tick(self) -> None:
+        last = time.monotonic()
+        was = self.engine.verdict
+        while True:
+            await asyncio.sleep(_TICK)
+            for lease in self.engine.expire_leases():
+                logger.warning("the lease of worker %s on trial %d expired", lease.worker, lease.trial)
+                self._idle(lease.worker)
+            self._serve()
+            self._work.set()
+            now = time.monotonic()
+            if now - last >= _CLOCK_ENTRY and self.engine.verdict.state == "RUNNING" and len(self.engine.leases):
+                self.engine.add_active_seconds(now - last)
+            if now - last >= _CLOCK_ENTRY:
+                last = now
+            if self.engine.verdict is not was:
+                was = self.engine.verdict
+                logger.info("the search is %s: %s", was.state, was.message)
+                self._dismiss()
+                await self.announce()

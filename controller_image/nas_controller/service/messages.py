@@ -1,0 +1,95 @@
+"""Between the messages of the gRPC services and what the controller computes with."""
+
+from collections.abc import Iterable
+
+from nas_api.rpc import trials_pb2 as pb
+
+from nas_controller.engine import TrialResult
+from nas_controller.journal.journal import Measurement, TrialRecord, TrialState
+
+# A task that reports more often than this has its series thinned by its worker.
+MAX_MEASUREMENTS = 20_000
+MAX_METRICS = 100
+MAX_NAME = 253
+MAX_TEXT = 4096
+
+_STATES = {
+    pb.SUCCEEDED: TrialState.SUCCEEDED,
+    pb.FAILED: TrialState.FAILED,
+    pb.STOPPED_EARLY: TrialState.STOPPED_EARLY,
+}
+
+
+class MalformedError(ValueError):
+    """A message says something that it may not; the text names the field, the value and what is allowed."""
+
+
+def check_name(field: str, value: str) -> str:
+    """`value`, if it can be a name.
+
+    Raises:
+        MalformedError: it is empty, too long or not printable.
+    """
+    if not value or len(value) > MAX_NAME or not value.isprintable():
+        raise MalformedError(f"{field} must have 1 to {MAX_NAME} printable characters: {value[:40]!r}")
+    return value
+
+
+def measurements_of(messages: Iterable[pb.Measurement]) -> tuple[Measurement, ...]:
+    """The measurements in a message.
+
+    Raises:
+        MalformedError: there are too many.
+    """
+    found = tuple(Measurement(m.step, dict(m.metrics), m.seconds) for m in messages)
+    if len(found) > MAX_MEASUREMENTS:
+        raise MalformedError(f"measurements: {len(found)} are more than {MAX_MEASUREMENTS}")
+    for measurement in found:
+        if len(measurement.metrics) > MAX_METRICS or any(len(name) > MAX_NAME for name in measurement.metrics):
+            raise MalformedError(
+                f"measurements: step {measurement.step} has more than {MAX_METRICS} metrics, "
+                f"or a name longer than {MAX_NAME}"
+            )
+    return found
+
+
+def result_of(request: pb.CompleteRequest) -> TrialResult:
+    """The result in a message.
+
+    Raises:
+        MalformedError: the outcome is none.
+    """
+    state = _STATES.get(request.outcome)
+    if state is None:
+        raise MalformedError(f"outcome must be SUCCEEDED, FAILED or STOPPED_EARLY: {request.outcome}")
+    failed = state is TrialState.FAILED
+    return TrialResult(
+        state,
+        measurements_of(request.measurements),
+        reason=check_name("reason", request.reason or "Unknown") if failed else "",
+        message=request.message[:MAX_TEXT] if failed else "",
+        train_seconds=max(0.0, request.train_seconds),
+        device_seconds=max(0.0, request.device_seconds),
+    )
+
+
+def trial_message(record: TrialRecord) -> pb.Trial:
+    """A trial as `SearchService` tells it."""
+    return pb.Trial(
+        trial_id=record.sampled.trial,
+        sequence=record.sequence,
+        state=record.state.value,
+        architecture=record.sampled.architecture,
+        digest=record.sampled.digest,
+        reward=record.reward,
+        reason=record.reason,
+        message=record.message,
+        measurements=[pb.Measurement(step=m.step, metrics=m.metrics, seconds=m.seconds) for m in record.measurements],
+        policy_version=record.policy_version,
+        attempts=record.attempts,
+        worker_id=record.worker,
+        train_seconds=record.train_seconds,
+        finished_at=record.finished_at,
+        parameters=record.sampled.parameters,
+        flops=record.sampled.flops,
+    )

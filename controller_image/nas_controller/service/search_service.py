@@ -1,0 +1,134 @@
+"""`SearchService`: what the operator and the command line call."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+from grpc import aio
+from nas_api.rpc import trials_pb2 as pb
+from nas_api.rpc import trials_pb2_grpc as rpc
+
+from nas_controller.engine import Engine
+from nas_controller.journal.journal import TrialState
+from nas_controller.progress import Verdict
+from nas_controller.service.authorization import authorize_admin
+from nas_controller.service.coordinator import Coordinator, Worker
+from nas_controller.service.messages import MAX_TEXT, trial_message
+
+Context = aio.ServicerContext[Any, Any]
+
+_PAGE = 1000
+_BEST = 10
+
+
+class SearchService(rpc.SearchServiceServicer):
+    """Tells how a search stands, and changes its state."""
+
+    def __init__(self, coordinator: Coordinator) -> None:
+        self._coordinator = coordinator
+
+    @property
+    def _engine(self) -> Engine:
+        return self._coordinator.engine
+
+    async def GetSummary(self, request: pb.GetSummaryRequest, context: Context) -> pb.Summary:  # noqa: ARG002, N802
+        """How the search stands."""
+        await self._authorize(context)
+        return self._summary()
+
+    async def ListTrials(self, request: pb.ListTrialsRequest, context: Context) -> pb.ListTrialsReply:  # noqa: N802
+        """A page of trials."""
+        await self._authorize(context)
+        journal = self._engine.journal
+        limit = min(request.limit or _PAGE, _PAGE)
+        if request.trial_id:
+            found = journal.trial(request.trial_id)
+            records = [found] if found else []
+        elif request.best_first:
+            records = journal.best(offset=request.after_trial_id, limit=limit, measurements=request.measurements)
+        else:
+            records = journal.trials(after=request.after_trial_id, limit=limit, measurements=request.measurements)
+        return pb.ListTrialsReply(trials=[trial_message(record) for record in records])
+
+    async def WatchTrials(  # noqa: N802
+        self, request: pb.WatchTrialsRequest, context: Context
+    ) -> AsyncIterator[pb.Trial]:
+        """Trials as they finish, until the search has ended."""
+        await self._authorize(context)
+        after = request.after_sequence
+        while True:
+            ended = self._engine.verdict.final
+            records = self._engine.journal.finished(after=after, limit=_PAGE)
+            for record in records:
+                yield trial_message(record)
+                after = record.sequence
+            if not records:
+                if ended and after >= self._engine.last_sequence:
+                    return
+                await self._coordinator.changed()
+
+    async def DrainWorkers(self, request: pb.DrainWorkersRequest, context: Context) -> pb.DrainWorkersReply:  # noqa: N802
+        """Asks workers to go."""
+        await self._authorize(context)
+        left = self._coordinator.drain(list(request.worker_ids), now=request.now)
+        return pb.DrainWorkersReply(workers=[self._worker(worker) for worker in left])
+
+    async def SetState(self, request: pb.SetStateRequest, context: Context) -> pb.Summary:  # noqa: N802
+        """Runs, suspends or ends the search."""
+        await self._authorize(context)
+        if request.state not in pb.Summary.State.values() or request.state == pb.Summary.STATE_UNSPECIFIED:
+            await context.abort(
+                grpc.StatusCode.INVALID_ARGUMENT, "state must be RUNNING, SUSPENDED, SUCCEEDED or FAILED"
+            )
+        verdict = Verdict(pb.Summary.State.Name(request.state), request.reason[:253], request.message[:MAX_TEXT])
+        await asyncio.wrap_future(self._coordinator.set_verdict(verdict))
+        return self._summary()
+
+    # The inside. ----------------------------------------------------------------------------------------------------
+
+    async def _authorize(self, context: Context) -> None:
+        await authorize_admin(context, self._engine.manifest.full_name)
+
+    def _summary(self) -> pb.Summary:
+        engine = self._engine
+        progress, update = engine.progress, engine.last_update
+        # What finished last can still be learnt from: a search has ended when that is done.
+        learning = engine.verdict.final and engine.learning
+        return pb.Summary(
+            search=engine.manifest.full_name,
+            state=pb.Summary.RUNNING if learning else pb.Summary.State.Value(engine.verdict.state),
+            reason=engine.verdict.reason,
+            message=engine.verdict.message,
+            epoch=engine.epoch,
+            trials_finished=progress.finished,
+            trials_succeeded=progress.counts.get(TrialState.SUCCEEDED, 0),
+            trials_failed=progress.counts.get(TrialState.FAILED, 0),
+            trials_stopped_early=progress.counts.get(TrialState.STOPPED_EARLY, 0),
+            trials_leased=len(engine.leases),
+            trials_pending=engine.pending,
+            max_trials=engine.manifest.spec.budget.max_trials or 0,
+            updates=engine.version,
+            baseline=update.statistics.baseline if update else None,
+            entropy=update.statistics.entropy if update else None,
+            version_lag=update.lag if update else 0,
+            best=[trial_message(record) for record in engine.journal.best(limit=_BEST)],
+            workers=[self._worker(worker) for worker in self._coordinator.workers.values()],
+            elapsed_seconds=progress.active_seconds,
+            device_seconds=progress.device_seconds,
+            sequence=engine.last_sequence,
+            journal_problem=engine.journal.problem(),
+            leases_expired=progress.leases_expired,
+        )
+
+    def _worker(self, worker: Worker) -> pb.Worker:
+        return pb.Worker(
+            worker_id=worker.name,
+            pool=worker.pool,
+            device=worker.device,
+            trial_id=worker.trial,
+            seconds_in_state=time.monotonic() - worker.since,
+            draining=worker.draining,
+            alive=self._coordinator.alive(worker),
+        )

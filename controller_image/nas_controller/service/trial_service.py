@@ -1,0 +1,180 @@
+"""`TrialService`: what workers call. Every call is unary and idempotent, see trials.proto."""
+
+import asyncio
+import logging
+import math
+from typing import Any
+
+import grpc
+from grpc import aio
+from nas_api.architectures import ImageShape
+from nas_api.certificates import Identity
+from nas_api.rpc import trials_pb2 as pb
+from nas_api.rpc import trials_pb2_grpc as rpc
+
+from nas_controller import leases
+from nas_controller.data_shape import DataShape
+from nas_controller.engine import Engine
+from nas_controller.learner import derived_seed
+from nas_controller.leases import Ending
+from nas_controller.service.authorization import authorize_worker
+from nas_controller.service.coordinator import Coordinator, Grant, Worker
+from nas_controller.service.messages import MalformedError, check_name, measurements_of, result_of
+
+logger = logging.getLogger(__name__)
+
+Context = aio.ServicerContext[Any, Any]
+
+# The longest that a Lease call is held. Load balancers and NATs drop connections that are silent for longer.
+_MAX_WAIT = 60.0
+
+
+class TrialService(rpc.TrialServiceServicer):
+    """Hands out architectures and takes their results."""
+
+    def __init__(self, coordinator: Coordinator) -> None:
+        self._coordinator = coordinator
+
+    @property
+    def _engine(self) -> Engine:
+        return self._coordinator.engine
+
+    async def Register(self, request: pb.RegisterRequest, context: Context) -> pb.RegisterReply:  # noqa: N802
+        """Makes a worker known."""
+        await self._authorize(context, request.pool)
+        try:
+            name, pool = check_name("worker_id", request.worker_id), check_name("pool", request.pool)
+            shape = _shape_of(request)
+        except MalformedError as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+            raise AssertionError from error
+        try:
+            if shape is not None:
+                self._engine.set_data_shape(shape)
+        except ValueError as error:
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
+        if self._engine.needs_data_shape and self._engine.data_shape is None:
+            await context.abort(
+                grpc.StatusCode.FAILED_PRECONDITION,
+                "searchSpace.convNet.constraints need the shape of the data, and the task does not tell it: "
+                "set data_shape on your task",
+            )
+        self._coordinator.register(name, pool, request.device[:253])
+        duration = self._engine.leases.duration
+        return pb.RegisterReply(epoch=self._engine.epoch, lease_seconds=duration, heartbeat_seconds=duration / 4)
+
+    async def Lease(self, request: pb.LeaseRequest, context: Context) -> pb.LeaseReply:  # noqa: N802
+        """An architecture to train, as soon as there is one."""
+        identity = await self._authorize(context)
+        try:
+            name = check_name("worker_id", request.worker_id)
+            request_id = check_name("request_id", request.request_id)
+        except MalformedError as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+            raise AssertionError from error
+        # After a restart of the controller workers go on without registering again.
+        worker = self._coordinator.see(name) or self._coordinator.register(name, identity.pool, "")
+        if self._engine.leases.of_request(request_id) is None:
+            reason = self._coordinator.retirement(worker)
+            if reason is not None:
+                return self._retire(worker, reason)
+        wait = request.wait_seconds if math.isfinite(request.wait_seconds) else _MAX_WAIT
+        grant = await self._coordinator.lease(worker, request_id, min(max(0.0, wait), _MAX_WAIT))
+        if grant is None:
+            reason = self._coordinator.retirement(worker)
+            return self._retire(worker, reason) if reason else pb.LeaseReply(nothing=pb.Nothing(reason="NonePending"))
+        await asyncio.wrap_future(grant.durable)
+        return pb.LeaseReply(assignment=self._assignment(grant))
+
+    async def Report(self, request: pb.ReportRequest, context: Context) -> pb.ReportReply:  # noqa: N802
+        """Renews a lease."""
+        await self._authorize(context)
+        worker = self._coordinator.see(request.worker_id)
+        try:
+            measurements_of(request.measurements)
+        except MalformedError as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        lease = self._engine.leases.get(request.lease) or self._engine.revive(request.lease, request.worker_id)
+        if lease is None or lease.worker != request.worker_id:
+            return pb.ReportReply(action=pb.ReportReply.ABANDON)
+        self._coordinator.renew(lease)
+        if self._engine.verdict.final or (worker is not None and worker.release_now):
+            return pb.ReportReply(action=pb.ReportReply.RELEASE)
+        return pb.ReportReply(action=pb.ReportReply.CONTINUE)
+
+    async def Complete(self, request: pb.CompleteRequest, context: Context) -> pb.CompleteReply:  # noqa: N802
+        """Takes the result of a lease."""
+        await self._authorize(context)
+        self._coordinator.see(request.worker_id)
+        try:
+            result = result_of(request)
+        except MalformedError as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+            raise AssertionError from error
+        held = self._engine.leases.get(request.lease)
+        lease, finished = (held, False) if held else self._ended(request.lease, request.worker_id)
+        if lease is None:
+            await context.abort(grpc.StatusCode.NOT_FOUND, f"no lease {request.lease[:80]!r} was given by this search")
+            raise AssertionError
+        if finished:
+            await asyncio.wrap_future(self._engine.journal.write())  # until the first one is durable
+            return pb.CompleteReply(status=pb.CompleteReply.DUPLICATE)
+        durable = self._engine.complete(lease, result) if lease.worker == request.worker_id else None
+        if durable is None:
+            return pb.CompleteReply(status=pb.CompleteReply.FENCED)
+        self._coordinator.completed(lease.worker)
+        await asyncio.wrap_future(durable)
+        await self._coordinator.announce()
+        return pb.CompleteReply(status=pb.CompleteReply.ACCEPTED)
+
+    async def Release(self, request: pb.ReleaseRequest, context: Context) -> pb.ReleaseReply:  # noqa: N802
+        """Takes an architecture back."""
+        await self._authorize(context)
+        self._coordinator.see(request.worker_id)
+        lease = self._engine.leases.get(request.lease)
+        if lease is not None and lease.worker == request.worker_id:
+            logger.info("worker %s gives trial %d back: %s", lease.worker, lease.trial, request.reason[:253])
+            durable = self._engine.end_lease(lease, Ending.LOST if request.lost else Ending.RELEASED)
+            self._coordinator.completed(lease.worker)
+            await asyncio.wrap_future(durable)
+        return pb.ReleaseReply()
+
+    # The inside. ----------------------------------------------------------------------------------------------------
+
+    async def _authorize(self, context: Context, pool: str | None = None) -> Identity:
+        return await authorize_worker(context, self._engine.manifest.full_name, pool)
+
+    def _retire(self, worker: Worker, reason: str) -> pb.LeaseReply:
+        self._coordinator.retire(worker)
+        return pb.LeaseReply(retire=pb.Retire(reason=reason))
+
+    def _ended(self, token: str, worker: str) -> "tuple[leases.Lease | None, bool]":
+        """A lease that has ended, and whether it brought a result."""
+        remembered = self._engine.leases.ended(token)
+        if remembered is not None:
+            return remembered[0], remembered[1] is Ending.FINISHED
+        recorded = self._engine.journal.lease_end(token)
+        if recorded is None:
+            return None, False
+        trial, ending = recorded
+        return leases.Lease(token, trial, worker, token, 0, 0.0, 0.0), ending == "Finished"
+
+    def _assignment(self, grant: Grant) -> pb.Assignment:
+        return pb.Assignment(
+            lease=grant.lease.token,
+            trial_id=grant.trial.trial,
+            architecture=grant.trial.architecture,
+            seed=derived_seed(self._engine.manifest.spec.seed, grant.trial.trial),
+            attempt=grant.lease.attempt,
+        )
+
+
+def _shape_of(request: pb.RegisterRequest) -> DataShape | None:
+    if not request.HasField("data_shape"):
+        return None
+    shape = request.data_shape
+    if min(shape.channels, shape.height, shape.width, shape.classes) < 1:
+        raise MalformedError(
+            f"data_shape must be positive: {shape.channels}x{shape.height}x{shape.width}, {shape.classes}"
+        )
+    return DataShape(ImageShape(shape.channels, shape.height, shape.width), shape.classes)
