@@ -117,12 +117,14 @@ class ConvNetSpace(Space):
         decisions: list[int] = []
         for index, layer in enumerate(architecture.layers):
 
-            def decide(name: str, value: int | str, choices: tuple[int, ...] | tuple[str, ...], at: int = index) -> None:
+            def decide(
+                name: str, value: int | str, choices: tuple[int, ...] | tuple[str, ...], at: int = index
+            ) -> None:
                 if value not in choices:
                     allowed = ", ".join(str(choice) for choice in choices)
                     raise ValueError(f"layer {at}: {name} is {value}, not one of {allowed}")
                 if name in self._steps:
-                    decisions.append(choices.index(value))  # type: ignore[arg-type]  # checked by `in`
+                    decisions.append(choices.index(value))
 
             layer_type = layer.operation.op
             decide("layerType", layer_type, self._space.layer_types)

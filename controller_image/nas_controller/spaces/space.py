@@ -11,10 +11,10 @@ from nas_api.architectures import Architecture
 class Kind:
     """A kind of decision: all decisions of a kind share their softmax and their embedding.
 
-    With `anchor`, a decision picks any subset of the anchors before it (paper, section 3.3): it is a bit mask, bit j for
-    anchor j, each bit a Bernoulli choice; `choices` is then the most anchors that there can be before one. The first
-    anchor of an architecture has none before it, and 0 is its only decision: nothing is chosen, but the policy's hidden
-    state at that step is what later anchors compare themselves with. A space has at most one kind of anchor.
+    With `anchor`, a decision picks any subset of the anchors before it (paper, section 3.3): it is a bit mask, bit j
+    for anchor j, each bit a Bernoulli choice; `choices` is then the most anchors that there can be before one. The
+    first anchor of an architecture has none before it, and 0 is its only decision: nothing is chosen, but the policy's
+    hidden state at that step is what later anchors compare themselves with. A space has at most one kind of anchor.
     """
 
     name: str
@@ -65,9 +65,7 @@ class Space(ABC):
                 kind = self.kinds[step.kind]
                 choices = 2**step.predecessors if kind.anchor else kind.choices
                 if not 0 <= decision < choices:
-                    raise ValueError(
-                        f"decision {len(steps)} ({kind.name}) is {decision}, not one of 0..{choices - 1}"
-                    )
+                    raise ValueError(f"decision {len(steps)} ({kind.name}) is {decision}, not one of 0..{choices - 1}")
                 steps.append(step)
                 step = walk.send(decision)
         except StopIteration as stop:
