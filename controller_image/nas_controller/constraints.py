@@ -4,34 +4,36 @@ from nas_api import spec
 from nas_api.architectures import Architecture, ImageShape
 
 
-class ConstraintChecker:
-    """Checks architectures against the manifest's limits."""
+class NoAcceptableArchitectureError(Exception):
+    """The policy proposes only architectures that break the search space's constraints."""
 
-    def __init__(self, constraints: spec.Constraints, image: ImageShape | None, classes: int) -> None:
-        """Takes the limits and the shape of the data.
+
+class ConstraintChecker:
+    """Checks architectures against the limits of a search space."""
+
+    def __init__(self, search_space: spec.SearchSpace, image: ImageShape | None, classes: int) -> None:
+        """Takes the limits and what they are about.
 
         Args:
-            constraints: the limits.
-            image: shape of one sample; None where a user's own task keeps it to itself.
+            search_space: its constraints are the limits.
+            image: shape of one sample; None as long as it is not known.
             classes: number of classes.
-
-        Raises:
-            ValueError: there is a limit, and without the shape of the data it cannot be checked.
         """
-        if image is None and constraints != spec.Constraints():
-            raise ValueError(
-                "searchSpace.convNet.constraints cannot be checked: the shape of the data is not known, as this task "
-                "does not tell it. Take the constraints away and let the task fail what is too large"
-            )
-        self._constraints = constraints
+        self._constraints = search_space.conv_net.constraints
         self._image = image
         self._classes = classes
 
     def violation(self, architecture: Architecture) -> str | None:
-        """Which limit `architecture` breaks and by what, in words for a person; None if it keeps them all."""
-        if self._image is None:
-            return None
+        """Which limit `architecture` breaks and by how much, in words for a person; None if it keeps them all.
+
+        Raises:
+            ValueError: there is a limit, and without the shape of the data it cannot be checked.
+        """
         most_parameters, most_flops = self._constraints.max_parameters, self._constraints.max_flops
+        if most_parameters is None and most_flops is None:
+            return None
+        if self._image is None:
+            raise ValueError("the constraints cannot be checked: the shape of the data is not known")
         if most_parameters is not None:
             parameters = architecture.count_parameters(self._image, self._classes)
             if parameters > most_parameters:

@@ -15,7 +15,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from nas_controller.algorithms.algorithm import Algorithm, Proposal, Rewarded, Statistics
+from nas_controller.algorithms.algorithm import Algorithm, Statistics
+from nas_controller.constraints import NoAcceptableArchitectureError
+from nas_controller.proposal import Proposal, Rewarded
 
 CANDIDATES = 1000
 """Architectures drawn in a row without one accepted before sampling gives up."""
@@ -48,10 +50,6 @@ def derived_seed(*parts: int) -> int:
     return int.from_bytes(digest[:8], "little") >> 1
 
 
-class NoAcceptableArchitecture(Exception):  # noqa: N818  # names what is missing, as `accept` names what is asked
-    """The policy proposes only architectures that are not accepted."""
-
-
 class Learner:
     """An algorithm with numbered versions.
 
@@ -82,7 +80,7 @@ class Learner:
                 without the constant by which rejection scales its probabilities.
 
         Raises:
-            NoAcceptableArchitecture: of 1,000 candidates in a row none was accepted.
+            NoAcceptableArchitectureError: of 1,000 candidates in a row none was accepted.
         """
         accepted: list[Proposal] = []
         rejected = 0
@@ -97,7 +95,7 @@ class Learner:
                     continue
                 rejected += 1
                 if rejected == CANDIDATES:
-                    raise NoAcceptableArchitecture(
+                    raise NoAcceptableArchitectureError(
                         f"of {CANDIDATES:,} architectures of depth {depth} that the policy proposed in a row none "
                         "keeps the constraints: relax searchSpace.convNet.constraints, or offer smaller choices"
                     )
