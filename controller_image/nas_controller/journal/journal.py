@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Self
 
 from nas_controller.proposal import Proposal
 
@@ -72,7 +73,7 @@ class BatchSampled:
 
 @dataclass(frozen=True, slots=True)
 class LeaseGranted:
-    """A worker holds a trial from now on."""
+    """A worker holds a trial from now on. A lease that ended without a result may be taken up again."""
 
     lease: str
     trial: int
@@ -94,7 +95,10 @@ class LeaseEnded:
 
 @dataclass(frozen=True, slots=True)
 class TrialFinished:
-    """A trial has its result. Ends its lease, if it has one."""
+    """A trial has its result. Ends `lease`, also when that has expired but no other lease holds the trial.
+
+    The reward is finite.
+    """
 
     trial: int
     sequence: int  # from 1, in the order in which trials finished
@@ -132,7 +136,10 @@ class PolicyUpdated:
 
 @dataclass(frozen=True, slots=True)
 class SearchStateChanged:
-    """The search runs, is suspended or has ended: a name of `Summary.State`."""
+    """The search runs, is suspended or has ended: a name of `Summary.State`.
+
+    To run again after FAILED forgives the consecutive failures.
+    """
 
     state: str
     reason: str
@@ -142,7 +149,7 @@ class SearchStateChanged:
 
 @dataclass(frozen=True, slots=True)
 class FactLearned:
-    """Something that must be the same after a restart, such as the shape of the data."""
+    """Something to know after a restart, such as the shape of the data. Replaces the value of its key."""
 
     key: str
     value: str
@@ -181,7 +188,7 @@ class OpenBatch:
     version: int
     trials: tuple[SampledTrial, ...]
     rewards: dict[int, float]
-    attempts: dict[int, int]  # leases that were lost or expired, of each trial
+    attempts: dict[int, int]  # times that a lease was lost or expired, of each of its trials
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +222,7 @@ class TrialRecord:
     sampled: SampledTrial
     policy_version: int
     state: TrialState
-    attempts: int = 0
+    attempts: int = 0  # number of its newest lease; 0: it was never leased
     worker: str = ""
     sequence: int = 0
     reward: float | None = None
@@ -228,7 +235,7 @@ class TrialRecord:
 
 @dataclass(frozen=True, slots=True)
 class UpdateRecord:
-    """An update as a curve shows it: `PolicyUpdated` without the parameters."""
+    """An update as a curve shows it: `PolicyUpdated` without the parameters. A statistic that was NaN is None."""
 
     version: int
     batch: int
@@ -241,24 +248,12 @@ class UpdateRecord:
     at: float
 
 
-class Journal(ABC):
-    """Durable memory of one search. Thread-safe."""
-
-    @abstractmethod
-    def write(self, *records: Record) -> "Future[None]":
-        """Writes `records` as one transaction, after all writes before it.
-
-        Returns at once; the future is done when they are durable. A disk that is full stalls the journal and everything
-        behind it, nothing is lost, and it goes on when there is room: see `problem`.
-        """
-
-    @abstractmethod
-    def problem(self) -> str:
-        """Why nothing can be written now, in words for a person; empty when all is well."""
+class JournalReader(ABC):
+    """What can be asked of the memory of a search. Thread-safe; sees only what is durable."""
 
     @abstractmethod
     def recover(self) -> Recovered:
-        """Where the search stands, from what is durable."""
+        """Where the search stands."""
 
     @abstractmethod
     def trials(self, *, after: int = 0, limit: int = 1000, measurements: bool = False) -> list[TrialRecord]:
@@ -270,7 +265,7 @@ class Journal(ABC):
 
     @abstractmethod
     def best(self, *, offset: int = 0, limit: int = 10, measurements: bool = False) -> list[TrialRecord]:
-        """Trials that succeeded, highest reward first, the earlier one first among equals."""
+        """Trials that succeeded, highest reward first, the one that finished earlier first among equals."""
 
     @abstractmethod
     def trial(self, number: int) -> TrialRecord | None:
@@ -278,7 +273,10 @@ class Journal(ABC):
 
     @abstractmethod
     def lease_end(self, lease: str) -> tuple[int, str] | None:
-        """What became of a lease that has ended: its trial and Finished, Released, Lost or Expired. None: unknown."""
+        """What became of a lease that has ended: its trial and Finished, Released, Lost or Expired.
+
+        None: it is still held, or unknown.
+        """
 
     @abstractmethod
     def updates(self, *, after: int = 0, limit: int = 100_000) -> Sequence[UpdateRecord]:
@@ -286,4 +284,40 @@ class Journal(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Makes everything written durable and lets go of the storage."""
+        """Lets go of the storage."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+class Journal(JournalReader):
+    """Durable memory of one search, owned by one process. Thread-safe.
+
+    A record that contradicts those before it is a bug of the caller: a trial that finishes twice, a batch that is
+    learned from twice or before all of its trials have finished, a result for a trial that another lease holds, a
+    sequence or version that is not the next one. Its write fails with `JournalError`, and so do all later ones, which
+    may build on it.
+    """
+
+    @abstractmethod
+    def write(self, *records: Record) -> Future[None]:
+        """Writes `records` as one transaction, after all writes before it. Without records it waits for those.
+
+        Returns at once; the future is done when they are durable, and cannot be cancelled. A disk that is full stalls
+        the journal and everything behind it, nothing is lost, and it goes on when there is room: see `problem`.
+        """
+
+    @abstractmethod
+    def problem(self) -> str:
+        """Why nothing can be written now, in words for a person; empty when all is well."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Makes everything written durable and lets go of the storage.
+
+        Raises:
+            JournalError: the last writes could not be made durable, the disk being full; their futures say so too.
+        """

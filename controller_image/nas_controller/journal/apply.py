@@ -1,0 +1,186 @@
+"""What each record does to the tables of a SQLite journal."""
+
+import json
+import math
+import sqlite3
+
+from nas_controller.journal.journal import (
+    BatchSampled,
+    ControllerStarted,
+    FactLearned,
+    JournalError,
+    LeaseEnded,
+    LeaseGranted,
+    Measurement,
+    PolicyUpdated,
+    Record,
+    SearchStateChanged,
+    TrialFinished,
+)
+
+
+def apply(db: sqlite3.Connection, record: Record) -> None:
+    """Applies one record inside the transaction that is open on `db`.
+
+    Raises:
+        JournalError: the record contradicts what is stored; the transaction must be rolled back.
+        sqlite3.DatabaseError: the storage cannot take it.
+    """
+    try:
+        _apply(db, record)
+    except Exception as error:
+        if type(error) in (sqlite3.OperationalError, sqlite3.DatabaseError):
+            raise  # the storage's fault, not the record's
+        raise JournalError(f"{_title(record)} cannot be written: {error}") from error
+
+
+def _apply(db: sqlite3.Connection, record: Record) -> None:
+    match record:
+        case LeaseGranted():
+            _grant_lease(db, record)
+        case TrialFinished():
+            _finish_trial(db, record)
+        case LeaseEnded():
+            _end_lease(db, record)
+        case BatchSampled():
+            _add_batch(db, record)
+        case PolicyUpdated():
+            _update_policy(db, record)
+        case ControllerStarted():
+            db.execute("INSERT INTO starts (epoch, at) VALUES (?, ?)", (record.epoch, record.at))
+        case SearchStateChanged():
+            if record.state == "RUNNING":
+                forgive = "UPDATE totals SET consecutive_failures = 0 WHERE (SELECT state FROM search) = 'FAILED'"
+                db.execute(forgive)
+            db.execute(
+                "UPDATE search SET state = ?, reason = ?, message = ?, changed_at = ?",
+                (record.state, record.reason, record.message, record.at),
+            )
+        case FactLearned():
+            db.execute("INSERT OR REPLACE INTO facts (key, value) VALUES (?, ?)", (record.key, record.value))
+
+
+def _add_batch(db: sqlite3.Connection, record: BatchSampled) -> None:
+    db.execute(
+        "INSERT INTO batches (batch, version, sampled_at) VALUES (?, ?, ?)", (record.batch, record.version, record.at)
+    )
+    if not record.trials:
+        raise ValueError("it has no trials")
+    for sampled in record.trials:
+        if sampled.batch != record.batch:
+            raise ValueError(f"trial {sampled.trial} is of batch {sampled.batch}")
+        db.execute(
+            "INSERT INTO trials (trial, batch, depth, decisions, digest, parameters, flops, architecture)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                sampled.trial,
+                sampled.batch,
+                sampled.proposal.depth,
+                json.dumps(sampled.proposal.decisions, separators=(",", ":")),
+                sampled.digest,
+                sampled.parameters,
+                sampled.flops,
+                sampled.architecture,
+            ),
+        )
+
+
+def _grant_lease(db: sqlite3.Connection, record: LeaseGranted) -> None:
+    granted = db.execute(
+        "INSERT INTO leases (lease, trial, worker, request_id, attempt, granted_at) VALUES (?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (lease) DO UPDATE SET ended = NULL, ended_at = NULL"
+        " WHERE ended IS NOT NULL AND trial = excluded.trial AND worker = excluded.worker",
+        (record.lease, record.trial, record.worker, record.request_id, record.attempt, record.at),
+    )
+    if granted.rowcount != 1:
+        raise ValueError(f"lease {record.lease!r} is held, or was one of another trial or worker")
+
+
+def _end_lease(db: sqlite3.Connection, record: LeaseEnded) -> None:
+    ended = db.execute(
+        "UPDATE leases SET ended = ?1, ended_at = ?2, lost = lost + (?1 IN ('Lost', 'Expired'))"
+        " WHERE lease = ?3 AND trial = ?4 AND ended IS NULL AND ?1 <> 'Finished'",
+        (record.reason, record.at, record.lease, record.trial),
+    )
+    if ended.rowcount != 1:
+        raise ValueError(f"no such lease is held on trial {record.trial}")
+    if record.reason == "Expired":
+        db.execute("UPDATE totals SET leases_expired = leases_expired + 1")
+
+
+def _finish_trial(db: sqlite3.Connection, record: TrialFinished) -> None:
+    if not math.isfinite(record.reward):
+        raise ValueError(f"its reward is {record.reward}")
+    db.execute(
+        "INSERT INTO results (sequence, trial, lease, worker, state, reward, reason, train_seconds, device_seconds, at,"
+        " message, measurements) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            record.sequence,
+            record.trial,
+            record.lease,
+            record.worker,
+            record.state,
+            record.reward,
+            record.reason,
+            record.train_seconds,
+            record.device_seconds,
+            record.at,
+            record.message,
+            encode_measurements(record.measurements),
+        ),
+    )
+    if record.lease is not None:
+        # also one that has expired: a late result that is accepted is the end of its lease after all
+        ended = db.execute(
+            "UPDATE leases SET ended = 'Finished', ended_at = ? WHERE lease = ? AND trial = ?",
+            (record.at, record.lease, record.trial),
+        )
+        if ended.rowcount != 1:
+            raise ValueError(f"trial {record.trial} was never given out as lease {record.lease!r}")
+    db.execute(
+        "UPDATE totals SET succeeded = succeeded + (?1 = 'Succeeded'), failed = failed + (?1 = 'Failed'),"
+        " stopped_early = stopped_early + (?1 = 'StoppedEarly'), device_seconds = device_seconds + ?2,"
+        " consecutive_failures = CASE WHEN ?1 = 'Failed' THEN consecutive_failures + 1 ELSE 0 END",
+        (record.state, record.device_seconds),
+    )
+
+
+def _update_policy(db: sqlite3.Connection, record: PolicyUpdated) -> None:
+    db.execute(
+        "INSERT INTO updates (version, batch, lag, baseline, entropy, gradient_norm, mean_reward, trials_finished, at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, (SELECT coalesce(max(sequence), 0) FROM results), ?)",
+        (
+            record.version,
+            record.batch,
+            record.lag,
+            record.baseline,
+            record.entropy,
+            record.gradient_norm,
+            record.mean_reward,
+            record.at,
+        ),
+    )
+    db.execute("UPDATE batches SET consumed_by = ? WHERE batch = ?", (record.version, record.batch))
+    db.execute("INSERT INTO snapshots (version, snapshot) VALUES (?, ?)", (record.version, record.snapshot))
+    stored = {version for (version,) in db.execute("SELECT version FROM snapshots")}
+    for version in stored - record.kept_versions - {record.version}:
+        db.execute("DELETE FROM snapshots WHERE version = ?", (version,))
+    db.execute("UPDATE policy SET version = ?, state = ?", (record.version, record.state))
+
+
+def encode_measurements(measurements: tuple[Measurement, ...]) -> str:
+    """JSON, with `NaN` and `Infinity` as Python writes them."""
+    return json.dumps([(m.step, m.seconds, m.metrics) for m in measurements], separators=(",", ":"))
+
+
+def decode_measurements(text: str) -> tuple[Measurement, ...]:
+    """What `encode_measurements` was given."""
+    return tuple(Measurement(step, metrics, seconds) for step, seconds, metrics in json.loads(text))
+
+
+def _title(record: Record) -> str:
+    """The record's name and number: `TrialFinished(trial=12)`."""
+    for key in ("trial", "version", "batch", "epoch", "key"):
+        if hasattr(record, key):
+            return f"{type(record).__name__}({key}={getattr(record, key)!r})"
+    return type(record).__name__

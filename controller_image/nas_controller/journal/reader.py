@@ -1,0 +1,200 @@
+"""`SqliteReader`: reads a journal in a SQLite file, also while another process writes it."""
+
+import json
+import sqlite3
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from nas_controller.journal.apply import decode_measurements
+from nas_controller.journal.journal import (
+    JournalError,
+    JournalReader,
+    OpenBatch,
+    OpenLease,
+    Recovered,
+    SampledTrial,
+    TrialRecord,
+    TrialState,
+    UpdateRecord,
+)
+from nas_controller.journal.opening import open_for_reading
+from nas_controller.proposal import Proposal
+
+_SAMPLED = "t.trial, t.batch, t.decisions, t.depth, t.architecture, t.digest, t.parameters, t.flops"
+
+# A trial with its result, if it has one. :measurements tells whether to read the series.
+_TRIAL = f"""
+SELECT {_SAMPLED}, b.version, coalesce(r.state, CASE WHEN l.lease IS NULL THEN 'Pending' ELSE 'Leased' END),
+    (SELECT coalesce(max(attempt), 0) FROM leases WHERE trial = t.trial), coalesce(r.worker, l.worker, ''),
+    coalesce(r.sequence, 0), r.reward, coalesce(r.reason, ''), coalesce(r.message, ''),
+    coalesce(r.train_seconds, 0.0), coalesce(r.at, 0.0), CASE WHEN :measurements THEN r.measurements END
+FROM trials t JOIN batches b ON b.batch = t.batch
+    LEFT JOIN leases l ON l.trial = t.trial AND l.ended IS NULL
+"""  # noqa: S608 - made of constants
+_ALL = "LEFT JOIN results r ON r.trial = t.trial WHERE t.trial > :after ORDER BY t.trial LIMIT :limit"
+_ONE = "LEFT JOIN results r ON r.trial = t.trial WHERE t.trial = :number"
+_FINISHED = "JOIN results r ON r.trial = t.trial WHERE r.sequence > :after ORDER BY r.sequence LIMIT :limit"
+_BEST = """JOIN results r ON r.trial = t.trial WHERE r.sequence IN (
+    SELECT sequence FROM results WHERE state = 'Succeeded' ORDER BY reward DESC, sequence LIMIT :limit OFFSET :offset
+) ORDER BY r.reward DESC, r.sequence"""
+
+_OPEN_TRIALS = f"""
+SELECT {_SAMPLED}, b.version, r.reward,
+    (SELECT coalesce(sum(lost), 0) FROM leases WHERE trial = t.trial)
+FROM batches b JOIN trials t ON t.batch = b.batch LEFT JOIN results r ON r.trial = t.trial
+WHERE b.consumed_by IS NULL ORDER BY b.batch, t.trial
+"""  # noqa: S608 - made of constants
+_LAST = """
+SELECT (SELECT coalesce(max(epoch), 0) FROM starts), (SELECT coalesce(max(batch), 0) FROM batches),
+    (SELECT coalesce(max(trial), 0) FROM trials), (SELECT coalesce(max(sequence), 0) FROM results),
+    (SELECT at FROM starts ORDER BY epoch LIMIT 1)
+"""
+
+
+class SqliteReader(JournalReader):
+    """The reading half of a SQLite journal. Thread-safe; sees what is durable, and nothing else.
+
+    Args:
+        path: the journal of a search, which may be running.
+
+    Raises:
+        JournalError: there is no readable journal at `path`.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self._attach(str(path), open_for_reading(Path(path)))
+
+    def _attach(self, name: str, db: sqlite3.Connection) -> None:
+        self._name = f"the journal {name}"
+        self._db = db
+        self._reading = threading.Lock()
+
+    def recover(self) -> Recovered:
+        """Where the search stands. Reads open batches and counters, never the finished trials."""
+        with self._reading:
+            # one transaction: all of it at the same instant
+            self._query("BEGIN")
+            try:
+                return self._recover()
+            finally:
+                self._query("COMMIT")
+
+    def _recover(self) -> Recovered:
+        (state, reason, message), *_ = self._query("SELECT state, reason, message FROM search")
+        (epoch, last_batch, last_trial, last_sequence, started_at), *_ = self._query(_LAST)
+        (version, policy), *_ = self._query("SELECT version, state FROM policy")
+        (succeeded, failed, stopped_early, failures, device_seconds, expired), *_ = self._query("SELECT * FROM totals")
+        leases = "SELECT lease, trial, worker, request_id, attempt FROM leases WHERE ended IS NULL ORDER BY trial"
+        return Recovered(
+            epoch=epoch,
+            version=version,
+            state=policy,
+            snapshots=dict(self._query("SELECT version, snapshot FROM snapshots ORDER BY version")),
+            batches=self._open_batches(),
+            leases=tuple(OpenLease(*row) for row in self._query(leases)),
+            last_batch=last_batch,
+            last_trial=last_trial,
+            last_sequence=last_sequence,
+            search_state=state,
+            search_reason=reason,
+            search_message=message,
+            started_at=started_at,
+            counts={
+                TrialState.SUCCEEDED: succeeded,
+                TrialState.FAILED: failed,
+                TrialState.STOPPED_EARLY: stopped_early,
+            },
+            consecutive_failures=failures,
+            device_seconds=device_seconds,
+            leases_expired=expired,
+            facts=dict(self._query("SELECT key, value FROM facts")),
+        )
+
+    def _open_batches(self) -> tuple[OpenBatch, ...]:
+        batches: dict[int, tuple[int, list[SampledTrial], dict[int, float], dict[int, int]]] = {}
+        for *sampled, version, reward, attempts in self._query(_OPEN_TRIALS):
+            trial = _sampled(*sampled)
+            _, trials, rewards, attempts_of = batches.setdefault(trial.batch, (version, [], {}, {}))
+            trials.append(trial)
+            attempts_of[trial.trial] = attempts
+            if reward is not None:
+                rewards[trial.trial] = reward
+        return tuple(
+            OpenBatch(batch, version, tuple(trials), rewards, attempts)
+            for batch, (version, trials, rewards, attempts) in batches.items()
+        )
+
+    def trials(self, *, after: int = 0, limit: int = 1000, measurements: bool = False) -> list[TrialRecord]:
+        """See `JournalReader`."""
+        return self._trials(_ALL, after=after, limit=limit, measurements=measurements)
+
+    def finished(self, *, after: int = 0, limit: int = 1000, measurements: bool = False) -> list[TrialRecord]:
+        """See `JournalReader`."""
+        return self._trials(_FINISHED, after=after, limit=limit, measurements=measurements)
+
+    def best(self, *, offset: int = 0, limit: int = 10, measurements: bool = False) -> list[TrialRecord]:
+        """See `JournalReader`."""
+        return self._trials(_BEST, offset=offset, limit=limit, measurements=measurements)
+
+    def trial(self, number: int) -> TrialRecord | None:
+        """See `JournalReader`."""
+        found = self._trials(_ONE, number=number, measurements=True)
+        return found[0] if found else None
+
+    def _trials(self, which: str, **parameters: int) -> list[TrialRecord]:
+        with self._reading:
+            rows = self._query(_TRIAL + which, parameters)
+        return [_trial_record(*row) for row in rows]
+
+    def lease_end(self, lease: str) -> tuple[int, str] | None:
+        """See `JournalReader`."""
+        with self._reading:
+            rows = self._query("SELECT trial, ended FROM leases WHERE lease = ? AND ended IS NOT NULL", (lease,))
+        return (rows[0][0], rows[0][1]) if rows else None
+
+    def updates(self, *, after: int = 0, limit: int = 100_000) -> Sequence[UpdateRecord]:
+        """See `JournalReader`."""
+        with self._reading:
+            rows = self._query(
+                "SELECT version, batch, lag, baseline, entropy, gradient_norm, mean_reward, trials_finished, at"
+                " FROM updates WHERE version > ? ORDER BY version LIMIT ?",
+                (after, limit),
+            )
+        return [UpdateRecord(*row) for row in rows]
+
+    def close(self) -> None:
+        """Lets go of the file."""
+        self._db.close()
+
+    def _query(self, query: str, parameters: Any = ()) -> list[Any]:
+        try:
+            return self._db.execute(query, parameters).fetchall()
+        except sqlite3.Error as error:
+            raise JournalError(f"cannot read {self._name}: {error}") from error
+
+
+def _sampled(
+    trial: int, batch: int, decisions: str, depth: int, architecture: str, digest: str, parameters: int, flops: int
+) -> SampledTrial:
+    proposal = Proposal(tuple(json.loads(decisions)), depth)
+    return SampledTrial(trial, batch, proposal, architecture, digest, parameters, flops)
+
+
+def _trial_record(*row: Any) -> TrialRecord:
+    *sampled, version, state, attempts, worker, sequence, reward, reason, message, train_seconds, at, series = row
+    return TrialRecord(
+        sampled=_sampled(*sampled),
+        policy_version=version,
+        state=TrialState(state),
+        attempts=attempts,
+        worker=worker,
+        sequence=sequence,
+        reward=reward,
+        reason=reason,
+        message=message,
+        measurements=() if series is None else decode_measurements(series),
+        train_seconds=train_seconds,
+        finished_at=at,
+    )

@@ -1,0 +1,139 @@
+"""The tables of a SQLite journal, and what must always hold between them.
+
+What may never happen is refused here, where it is stored: a trial that finishes twice, a batch that is learned from
+twice, a trial that two leases hold. Columns that a query rarely wants (`measurements`, `architecture`) come last in
+their row, where SQLite does not read them unless asked.
+"""
+
+APPLICATION_ID = 0x4E415331
+"""Marks a file as a journal of KubeNAS ("NAS1"), where `file` and SQLite look for such a mark."""
+
+_FIRST = """
+CREATE TABLE search (
+    name TEXT NOT NULL,                          -- namespace/name
+    state TEXT NOT NULL DEFAULT 'RUNNING',
+    reason TEXT NOT NULL DEFAULT '',
+    message TEXT NOT NULL DEFAULT '',
+    changed_at REAL
+);
+
+CREATE TABLE starts (epoch INTEGER PRIMARY KEY, at REAL NOT NULL);
+
+CREATE TABLE facts (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+
+CREATE TABLE batches (
+    batch INTEGER PRIMARY KEY,
+    version INTEGER NOT NULL,                    -- of the policy that sampled it
+    sampled_at REAL NOT NULL,
+    consumed_by INTEGER REFERENCES updates       -- NULL: open
+);
+CREATE INDEX open_batches ON batches (version) WHERE consumed_by IS NULL;
+
+CREATE TABLE trials (
+    trial INTEGER PRIMARY KEY,
+    batch INTEGER NOT NULL REFERENCES batches,
+    depth INTEGER NOT NULL,
+    decisions TEXT NOT NULL,                     -- JSON: [decision, ...]
+    digest TEXT NOT NULL,
+    parameters INTEGER NOT NULL,
+    flops INTEGER NOT NULL,
+    architecture TEXT NOT NULL
+);
+CREATE INDEX trials_of_batch ON trials (batch);
+
+CREATE TABLE leases (
+    lease TEXT PRIMARY KEY,
+    trial INTEGER NOT NULL REFERENCES trials,
+    worker TEXT NOT NULL,
+    request_id TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    lost INTEGER NOT NULL DEFAULT 0,             -- times that it was lost or expired: it can be taken up again
+    granted_at REAL NOT NULL,
+    ended TEXT CHECK (ended IN ('Finished', 'Released', 'Lost', 'Expired')),    -- NULL: held
+    ended_at REAL
+) WITHOUT ROWID;
+CREATE INDEX leases_of_trial ON leases (trial, attempt, lost);
+CREATE UNIQUE INDEX open_leases ON leases (trial) WHERE ended IS NULL;
+
+CREATE TABLE results (
+    sequence INTEGER PRIMARY KEY,
+    trial INTEGER NOT NULL UNIQUE REFERENCES trials,
+    lease TEXT,
+    worker TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('Succeeded', 'Failed', 'StoppedEarly')),
+    reward REAL NOT NULL,
+    reason TEXT NOT NULL,
+    train_seconds REAL NOT NULL,
+    device_seconds REAL NOT NULL,
+    at REAL NOT NULL,
+    message TEXT NOT NULL,
+    measurements TEXT NOT NULL                   -- JSON: [[step, seconds, {metric: value}], ...], also NaN and Infinity
+);
+CREATE INDEX best_results ON results (reward DESC, sequence) WHERE state = 'Succeeded';
+
+CREATE TABLE totals (                            -- of the finished trials, so that nobody has to count them
+    succeeded INTEGER NOT NULL,
+    failed INTEGER NOT NULL,
+    stopped_early INTEGER NOT NULL,
+    consecutive_failures INTEGER NOT NULL,
+    device_seconds REAL NOT NULL,
+    leases_expired INTEGER NOT NULL
+);
+INSERT INTO totals VALUES (0, 0, 0, 0, 0.0, 0);
+
+CREATE TABLE updates (
+    version INTEGER PRIMARY KEY,
+    batch INTEGER NOT NULL UNIQUE REFERENCES batches,
+    lag INTEGER NOT NULL,
+    baseline REAL,
+    entropy REAL,
+    gradient_norm REAL,
+    mean_reward REAL NOT NULL,
+    trials_finished INTEGER NOT NULL,
+    at REAL NOT NULL
+);
+
+CREATE TABLE snapshots (version INTEGER PRIMARY KEY REFERENCES updates, snapshot BLOB NOT NULL);
+
+CREATE TABLE policy (version INTEGER NOT NULL, state BLOB NOT NULL);
+INSERT INTO policy VALUES (0, x'');
+
+CREATE TRIGGER epoch_rises BEFORE INSERT ON starts
+WHEN new.epoch <= (SELECT coalesce(max(epoch), 0) FROM starts)
+BEGIN SELECT RAISE(ABORT, 'its epoch is not greater than the last one'); END;
+
+CREATE TRIGGER batch_has_snapshot BEFORE INSERT ON batches
+WHEN new.version <> 0 AND NOT EXISTS (SELECT 1 FROM snapshots WHERE version = new.version)
+BEGIN SELECT RAISE(ABORT, 'the version of the policy that sampled it was not kept'); END;
+
+CREATE TRIGGER lease_of_unfinished_trial BEFORE INSERT ON leases
+WHEN EXISTS (SELECT 1 FROM results WHERE trial = new.trial)
+BEGIN SELECT RAISE(ABORT, 'the trial has finished'); END;
+
+CREATE TRIGGER result_in_order BEFORE INSERT ON results
+WHEN new.sequence <> 1 + (SELECT coalesce(max(sequence), 0) FROM results)
+BEGIN SELECT RAISE(ABORT, 'its sequence is not the next one'); END;
+
+CREATE TRIGGER result_of_holder BEFORE INSERT ON results
+WHEN EXISTS (SELECT 1 FROM leases WHERE trial = new.trial AND ended IS NULL AND lease IS NOT new.lease)
+BEGIN SELECT RAISE(ABORT, 'another lease holds the trial'); END;
+
+CREATE TRIGGER update_in_order BEFORE INSERT ON updates
+WHEN new.version <> 1 + (SELECT coalesce(max(version), 0) FROM updates)
+BEGIN SELECT RAISE(ABORT, 'its version is not the next one'); END;
+
+CREATE TRIGGER update_of_finished_batch BEFORE INSERT ON updates
+WHEN EXISTS (
+    SELECT 1 FROM trials WHERE batch = new.batch AND NOT EXISTS (SELECT 1 FROM results WHERE trial = trials.trial)
+)
+BEGIN SELECT RAISE(ABORT, 'a trial of its batch has not finished'); END;
+
+CREATE TRIGGER snapshot_referenced BEFORE DELETE ON snapshots
+WHEN EXISTS (SELECT 1 FROM batches WHERE version = old.version AND consumed_by IS NULL)
+BEGIN SELECT RAISE(ABORT, 'an open batch needs a version of the policy that is not in kept_versions'); END;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST,)
+"""Script number i takes a journal of schema version i to version i + 1; an empty file is version 0."""
+
+SCHEMA_VERSION = len(MIGRATIONS)
