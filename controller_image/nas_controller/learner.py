@@ -5,15 +5,22 @@ that its caller records in the journal.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from nas_controller.algorithms.algorithm import Algorithm, Proposal, Rewarded, Statistics
+from nas_controller.algorithms.algorithm import Algorithm, Statistics
+from nas_controller.constraints import NoAcceptableArchitectureError
+from nas_controller.proposal import Proposal, Rewarded
+
+CANDIDATES = 1000
+"""Architectures drawn in a row without one accepted before sampling gives up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,26 +58,63 @@ class Learner:
     """
 
     def __init__(self, algorithm: Algorithm, seed: int) -> None:
+        """Takes an algorithm that has not learnt anything yet."""
         self._algorithm = algorithm
         self._seed = seed
         self.version = 0
-        self._snapshots: dict[int, Tensor] = {0: algorithm.snapshot()}
-        self._references: dict[int, int] = {}
+        # Version 0 is made of the seed and so never recorded: it is kept for `restore`.
+        self._initial = (algorithm.snapshot(), algorithm.state())
+        self._snapshots: dict[int, Tensor] = {0: self._initial[0]}
+        self._references: Counter[int] = Counter()
 
-    def sample(self, batch: int, count: int, depth: int) -> SampledBatch:
-        """Samples `count` architectures at the newest version. `batch` seeds the sampling, so it must be new."""
-        proposals = self._algorithm.propose(count, depth, derived_seed(self._seed, batch))
-        self._references[self.version] = self._references.get(self.version, 0) + 1
-        return SampledBatch(batch, self.version, tuple(proposals))
+    def sample(
+        self, batch: int, count: int, depth: int, accept: Callable[[Proposal], bool] | None = None
+    ) -> SampledBatch:
+        """Samples `count` architectures at the newest version.
+
+        Args:
+            batch: the batch's number. It seeds the sampling, so it must be new.
+            count: how many architectures.
+            depth: their depth.
+            accept: which proposals will do; the others are drawn again. The gradient stays that of the policy as it is,
+                without the constant by which rejection scales its probabilities.
+
+        Raises:
+            NoAcceptableArchitectureError: of 1,000 candidates in a row none was accepted.
+        """
+        accepted: list[Proposal] = []
+        rejected = 0
+        attempt = 0
+        while len(accepted) < count:
+            # Always `count` candidates, so that what is drawn does not depend on how many are still wanted.
+            seed = derived_seed(self._seed, batch, attempt)
+            for proposal in self._algorithm.propose(count, depth, seed):
+                if accept is None or accept(proposal):
+                    accepted.append(proposal)
+                    rejected = 0
+                    continue
+                rejected += 1
+                if rejected == CANDIDATES:
+                    raise NoAcceptableArchitectureError(
+                        f"of {CANDIDATES:,} architectures of depth {depth} that the policy proposed in a row none "
+                        "keeps the constraints: relax searchSpace.convNet.constraints, or offer smaller choices"
+                    )
+            attempt += 1
+        self._references[self.version] += 1
+        return SampledBatch(batch, self.version, tuple(accepted[:count]))
 
     def learn(self, batch: int, version: int, rewarded: Sequence[Rewarded]) -> Update:
         """One update from a finished batch that was sampled at `version`."""
         statistics = self._algorithm.learn(self._snapshots[version], rewarded)
         lag = self.version - version
-        self.version += 1
         newest = self._algorithm.snapshot()
+        replaced = self.version
+        self.version += 1
         self._snapshots[self.version] = newest
-        self._release(version)
+        self._references[version] -= 1
+        for old in {version, replaced}:
+            if not self._references[old]:
+                del self._references[old], self._snapshots[old]
         return Update(
             batch=batch,
             version=self.version,
@@ -85,33 +129,38 @@ class Learner:
         return {self.version, *self._references}
 
     def restore(self, version: int, state: bytes, snapshots: Mapping[int, bytes], batches: Sequence[int]) -> None:
-        """Goes back to `version`.
+        """Goes to `version`, whatever the algorithm has learnt in between.
 
         Args:
             version: the newest version.
-            state: of the update that made it.
-            snapshots: of the newest version and of every version in `batches`.
+            state: of the update that made it. Not read for version 0.
+            snapshots: of the newest version and of every version in `batches`. Version 0 may be left out.
             batches: the version that each open batch was sampled at.
 
         Raises:
-            ValueError: the state is of another algorithm or size.
+            ValueError: a snapshot is missing, or something is of another algorithm, space or size.
         """
-        restored = {v: torch.from_numpy(np.frombuffer(s, dtype=np.float32).copy()) for v, s in snapshots.items()}
-        if version > 0:
-            self._algorithm.restore(restored[version], load(state))
-        self.version = version
-        self._snapshots = {version: self._algorithm.snapshot(), **{v: restored[v] for v in batches if v in restored}}
-        self._references = {}
-        for sampled_at in batches:
-            self._references[sampled_at] = self._references.get(sampled_at, 0) + 1
-            if sampled_at not in self._snapshots:
+        initial, initial_state = self._initial
+        needed = {}
+        for number in {version, *batches}:
+            if number == 0:
+                needed[number] = initial
+                continue
+            if number not in snapshots:
                 raise ValueError(
-                    f"policy version {sampled_at} is referenced by an open batch but is not in the journal"
+                    f"version {number} of the policy is needed by an open batch, but is not in the journal"
                 )
-
-    def _release(self, version: int) -> None:
-        self._references[version] -= 1
-        if self._references[version] == 0:
-            del self._references[version]
-        for old in self._snapshots.keys() - self.versions():
-            del self._snapshots[old]
+            if len(snapshots[number]) != initial.nbytes:
+                raise ValueError(
+                    f"version {number} of the policy has {len(snapshots[number])} bytes where the manifest's policy "
+                    f"has {initial.nbytes}: it is of another policy or search space"
+                )
+            # In torch's own aligned memory: results of its kernels may depend on the alignment in the last bit.
+            needed[number] = torch.from_numpy(np.frombuffer(snapshots[number], dtype=np.float32).copy()).clone()
+        try:
+            self._algorithm.restore(needed[version], load(state) if version else initial_state)
+        except SafetensorError as error:
+            raise ValueError(f"the state of version {version} of the policy cannot be read: {error}") from error
+        self.version = version
+        self._snapshots = needed
+        self._references = Counter(batches)

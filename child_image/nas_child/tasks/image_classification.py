@@ -1,23 +1,65 @@
-"""Image classification: the paper's task."""
+"""Image classification: the paper's task (section 4.1)."""
 
 from pathlib import Path
 
+import torch
+from nas_api.architectures import AveragePooling, BatchNormalization, ConvNet, Convolution, Layer, MaxPooling
 from nas_api.spec.trainer import Trainer
 
-from nas_child.task import Report, Task, Trial
+from nas_child.data.division import Division, load_search_data
+from nas_child.network import ConvolutionalNetwork
+from nas_child.task import DataShape, Report, Task, Trial, check_finite
+from nas_child.training import EpochResult, train
+
+_ONE_OF_EACH = ConvNet(
+    layers=(
+        Layer(operation=Convolution(filter_height=3, filter_width=3, filters=4)),
+        Layer(operation=MaxPooling(size=2, stride=2), inputs=(0,)),
+        Layer(operation=AveragePooling(size=3, stride=1), inputs=(1,)),
+        Layer(operation=BatchNormalization(), inputs=(0, 2)),
+    )
+)
 
 
 class ImageClassification(Task):
-    """Trains a network to tell classes of images apart."""
+    """Trains networks to tell classes of images apart, and measures them on a validation set.
+
+    Reports `train_loss`, `val_loss` and `val_accuracy` after each epoch.
+    """
+
+    data: Division
+    trainer: Trainer
 
     def prepare(self, trainer: Trainer, seed: int, cache: Path) -> None:
-        """Loads the data set."""
-        raise NotImplementedError
+        """Loads the training set and holds a part of it out for validation."""
+        self.trainer = trainer
+        self.data = load_search_data(trainer.dataset, seed, cache)
+        samples = self.data.training
+        self.data_shape = DataShape(*samples.shape, classes=samples.classes)
 
     def warm_up(self) -> None:
-        """Takes one step."""
-        raise NotImplementedError
+        """Trains every kind of layer for a step, on a few images."""
+        few = torch.arange(min(8, len(self.data.training), len(self.data.evaluation)))
+        data = Division(self.data.training.select(few), self.data.evaluation.select(few))
+        network = ConvolutionalNetwork(_ONE_OF_EACH, data.training.shape, data.training.classes)
+        train(network, data, self.trainer, 1, torch.device("cpu"), seed=0, on_epoch=lambda _: None)
 
     def run(self, trial: Trial, report: Report) -> None:
-        """Trains one architecture."""
-        raise NotImplementedError
+        """Trains one architecture.
+
+        Raises:
+            TrialFailure: a loss is no finite number.
+        """
+
+        def on_epoch(result: EpochResult) -> None:
+            metrics = {
+                "train_loss": result.train_loss,
+                "val_loss": result.loss,
+                "val_accuracy": result.accuracy,
+            }
+            check_finite(result.epoch, metrics)
+            report(result.epoch, **metrics)
+
+        torch.manual_seed(trial.seed)
+        network = ConvolutionalNetwork(trial.architecture, self.data.training.shape, self.data.training.classes)
+        train(network, self.data, trial.trainer, trial.epochs, trial.device, trial.seed, on_epoch)

@@ -28,8 +28,8 @@ class Algorithm(ABC):
     An algorithm is a deterministic state machine: the same calls with the same arguments give the same results, bit
     for bit, also when it was restored from `snapshot` and `state` in between. It is owned by one thread.
 
-    `snapshot` is the part that proposals are made from and that a gradient is computed at (the policy's parameters, in one
-    vector); `state` is all the rest that an update reads and writes (optimizer moments, baseline, ...).
+    `snapshot` is the part that proposals are made from and that a gradient is computed at (the policy's parameters, in
+    one vector); `state` is all the rest that an update reads and writes (optimizer moments, baseline, ...).
     """
 
     @abstractmethod
@@ -38,7 +38,7 @@ class Algorithm(ABC):
 
     @abstractmethod
     def learn(self, snapshot: Tensor, batch: Sequence[Rewarded]) -> Statistics:
-        """Learns from one batch, all of whose proposals were made from `snapshot`, which may be older than the newest."""
+        """Learns from one batch, whose proposals were all made from `snapshot`, which may be older than the newest."""
 
     def snapshot(self) -> Tensor:
         """A copy of the newest parameters, shape [parameters], float32."""
@@ -54,4 +54,5 @@ class Algorithm(ABC):
         Raises:
             ValueError: they are of another algorithm, space or size.
         """
-        del snapshot, state
+        if snapshot.numel() or state:
+            raise ValueError(f"{type(self).__name__} keeps no state, but was given one: it is of another algorithm")

@@ -11,8 +11,10 @@ from nas_api.architectures import Architecture
 class Kind:
     """A kind of decision: all decisions of a kind share their softmax and their embedding.
 
-    With `anchor`, a decision picks any subset of the anchors before it (paper, section 3.3): it is a bit mask, bit j for
-    anchor j, each bit a Bernoulli choice; `choices` is then the most anchors that there can be before one.
+    With `anchor`, a decision picks any subset of the anchors before it (paper, section 3.3): it is a bit mask, bit j
+    for anchor j, each bit a Bernoulli choice; `choices` is then the most anchors that there can be before one. The
+    first anchor of an architecture has none before it, and 0 is its only decision: nothing is chosen, but the policy's
+    hidden state at that step is what later anchors compare themselves with. A space has at most one kind of anchor.
     """
 
     name: str
@@ -49,27 +51,36 @@ class Space(ABC):
             ValueError: the architecture is not in this space; the message says what and where.
         """
 
+    def trace(self, decisions: Sequence[int], depth: int) -> tuple[tuple[Step, ...], Architecture]:
+        """The step that each of `decisions` belongs to, and the architecture that they lead to.
+
+        Raises:
+            ValueError: there are too few or too many decisions, or one is not among its choices.
+        """
+        steps: list[Step] = []
+        walk = self.walk(depth)
+        try:
+            step = next(walk)
+            for decision in decisions:
+                kind = self.kinds[step.kind]
+                choices = 2**step.predecessors if kind.anchor else kind.choices
+                if not 0 <= decision < choices:
+                    raise ValueError(f"decision {len(steps)} ({kind.name}) is {decision}, not one of 0..{choices - 1}")
+                steps.append(step)
+                step = walk.send(decision)
+        except StopIteration as stop:
+            architecture: Architecture = stop.value
+            if len(decisions) != len(steps):
+                raise ValueError(f"{len(decisions)} decisions where {len(steps)} make an architecture") from None
+            return tuple(steps), architecture
+        raise ValueError(
+            f"{len(decisions)} decisions do not make an architecture: {self.kinds[step.kind].name} is next"
+        )
+
     def decode(self, decisions: Sequence[int], depth: int) -> Architecture:
         """The architecture that `decisions` lead to.
 
         Raises:
             ValueError: there are too few or too many decisions, or one is not among its choices.
         """
-        walk = self.walk(depth)
-        try:
-            step = next(walk)
-            for position, decision in enumerate(decisions):
-                kind = self.kinds[step.kind]
-                choices = 2**step.predecessors if kind.anchor else kind.choices
-                if not 0 <= decision < choices:
-                    raise ValueError(f"decision {position} ({kind.name}) is {decision}, not one of 0..{choices - 1}")
-                last = position
-                step = walk.send(decision)
-        except StopIteration as stop:
-            architecture: Architecture = stop.value
-            if len(decisions) != last + 1:
-                raise ValueError(f"{len(decisions)} decisions where {last + 1} make an architecture") from None
-            return architecture
-        raise ValueError(
-            f"{len(decisions)} decisions do not make an architecture: {self.kinds[step.kind].name} is next"
-        )
+        return self.trace(decisions, depth)[1]

@@ -1,0 +1,171 @@
+"""`LSTMPolicy`: the recurrent network that proposes architectures (paper, sections 3.1 and 3.3).
+
+It emits the decisions of a `Space` one after the other. Each decision is embedded and is the next input; its
+distribution is a softmax over the choices of its kind, or for an anchor one sigmoid for each earlier anchor.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812  # its name everywhere
+from nas_api import spec
+from torch import Tensor, nn
+
+from nas_controller.proposal import Proposal
+from nas_controller.replay import Vocabulary, prepare
+from nas_controller.spaces import Space, Step
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """What the policy proposes. `log_probability`, shape [samples], is log P(decisions) when they were drawn."""
+
+    proposals: list[Proposal]
+    log_probability: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What the policy makes of given proposals, differentiable.
+
+    log_probability: of all decisions of a proposal together, shape [proposals].
+    entropy: nats a decision, mean over the decisions of a proposal, each bit of an anchor being one, shape [proposals].
+    """
+
+    log_probability: Tensor
+    entropy: Tensor
+
+
+class LSTMPolicy(nn.Module):
+    """The policy over the architectures of `space`.
+
+    One embedding table holds every choice of every kind, one output layer scores them all, and a step sees the rows of
+    its own kind. At the anchor of layer i,
+
+        P(layer j is an input of layer i) = sigmoid(v^T tanh(W_prev h_j + W_curr h_i)),
+
+    h_j being the hidden state of the top layer at the anchor of layer j. The first layer has an anchor as well, with
+    nothing to choose: it is there to have a hidden state. What enters after an anchor is an embedding of the anchor
+    itself plus the mean of the embeddings of the layers chosen.
+    """
+
+    def __init__(self, space: Space, settings: spec.Policy, generator: torch.Generator) -> None:
+        super().__init__()
+        self._space = space
+        self._vocabulary = vocabulary = Vocabulary(space.kinds)
+        width = settings.hidden_size
+        # Modules draw their first weights from torch's global generator, unless they are made without storage.
+        meta = torch.device("meta")
+        self.embedding = nn.Embedding(vocabulary.choices + 2, width, device=meta)
+        self.lstm = nn.LSTM(width, width, settings.layers, device=meta)
+        self.head = nn.Linear(width, vocabulary.choices, device=meta)
+        if vocabulary.most_anchors:
+            self.anchor_embedding = nn.Embedding(vocabulary.most_anchors, width, device=meta)
+            self.anchor_previous = nn.Linear(width, width, bias=False, device=meta)
+            self.anchor_current = nn.Linear(width, width, bias=False, device=meta)
+            self.anchor_score = nn.Linear(width, 1, bias=False, device=meta)
+        self.to_empty(device="cpu")
+        with torch.no_grad():
+            for parameter in self.parameters():
+                parameter.uniform_(-settings.init_scale, settings.init_scale, generator=generator)
+        # What is added to the scores of all choices at a step of each kind, shape [kinds, choices]. It is finite, so
+        # that p log p is 0 for the choices of other kinds, and has a gradient.
+        self._mask = torch.full((len(space.kinds), vocabulary.choices), -1e9)
+        for mask, own in zip(self._mask, vocabulary.ranges, strict=True):
+            mask[own] = 0.0
+
+    @torch.inference_mode()
+    def sample(self, count: int, depth: int, generator: torch.Generator) -> Samples:
+        """Draws `count` architectures of the given depth, all of them one step further at a time."""
+        walks = [self._space.walk(depth) for _ in range(count)]
+        decisions: list[list[int]] = [[] for _ in walks]
+        steps: dict[int, Step] = {}  # the next step of each sample that is not complete
+        for row, walk in enumerate(walks):
+            with suppress(StopIteration):  # raised at once where there is nothing to decide
+                steps[row] = next(walk)
+
+        weights = self.lstm.all_weights
+        width = self.lstm.hidden_size
+        state = [(torch.zeros(count, width), torch.zeros(count, width)) for _ in weights]
+        log_probability = torch.zeros(count)
+        previous = torch.zeros(count, self._vocabulary.most_anchors + 1, width)  # W_prev h_j
+        entering = self.embedding.weight[self._vocabulary.start].expand(count, width)
+        while steps:
+            top = entering
+            for layer, layer_weights in enumerate(weights):
+                state[layer] = torch.lstm_cell(top, state[layer], *layer_weights)
+                top = state[layer][0]
+            groups: dict[Step, list[int]] = {}
+            for row, step in steps.items():
+                groups.setdefault(step, []).append(row)
+            entering = torch.zeros(count, width)
+            for step, members in groups.items():
+                rows = slice(None) if len(members) == count else members
+                if self._space.kinds[step.kind].anchor:
+                    earlier = step.predecessors
+                    previous[rows, earlier] = self.anchor_previous(top[rows])
+                    current = self.anchor_current(top[rows]).unsqueeze(1)
+                    logits = self.anchor_score(torch.tanh(previous[rows, :earlier] + current)).squeeze(2)
+                    bits = torch.rand(logits.shape, generator=generator) < torch.sigmoid(logits)
+                    log_probability[rows] -= F.softplus(torch.where(bits, -logits, logits)).sum(1)
+                    entering[rows] = self.embedding.weight[self._vocabulary.anchor] + self._embed_anchors(bits)
+                    packed = np.packbits(bits.numpy(), 1, "little")
+                    drawn = [int.from_bytes(mask.tobytes(), "little") for mask in packed]
+                else:
+                    own = self._vocabulary.ranges[step.kind]
+                    scores = F.linear(top[rows], self.head.weight[own], self.head.bias[own]).log_softmax(1)
+                    chosen = torch.multinomial(scores.exp(), 1, generator=generator)
+                    log_probability[rows] += scores.gather(1, chosen).squeeze(1)
+                    entering[rows] = self.embedding.weight[own][chosen.squeeze(1)]
+                    drawn = chosen.squeeze(1).tolist()
+                for row, decision in zip(members, drawn, strict=True):
+                    decisions[row].append(decision)
+                    try:
+                        steps[row] = walks[row].send(decision)
+                    except StopIteration:
+                        del steps[row]
+        return Samples([Proposal(tuple(made), depth) for made in decisions], log_probability)
+
+    def evaluate(self, proposals: Sequence[Proposal]) -> Evaluation:
+        """Replays the decisions of at least one proposal, all of them through one call of the LSTM.
+
+        Raises:
+            ValueError: a proposal is not of this space.
+        """
+        replay = prepare(self._space, self._vocabulary, proposals)
+        count, width = len(proposals), self.lstm.hidden_size
+        entering = self.embedding(replay.tokens)
+        if len(replay.anchor_positions):
+            after = replay.anchor_positions + count  # the step after an anchor
+            embedded = self._embed_anchors(replay.anchor_bits)
+            entering = entering.view(-1, width).index_add(0, after, embedded).view(entering.shape)
+        hidden = self.lstm(entering[:-1])[0].reshape(-1, width)
+
+        scores = self.head(hidden[replay.choice_positions]) + self._mask[replay.choice_kinds]
+        scores = scores.log_softmax(1)
+        chosen = scores.gather(1, replay.choice_tokens.unsqueeze(1)).squeeze(1)
+        log_probability = torch.zeros(count).index_add(0, replay.choice_proposals, chosen)
+        entropy = torch.zeros(count).index_add(0, replay.choice_proposals, -(scores.exp() * scores).sum(1))
+        if len(replay.pair_bits):
+            at_anchors = hidden[replay.anchor_positions]
+            previous = self.anchor_previous(at_anchors)[replay.pair_earlier]
+            current = self.anchor_current(at_anchors)[replay.pair_later]
+            logits = self.anchor_score(torch.tanh(previous + current)).squeeze(1)
+            surprise = F.softplus(torch.where(replay.pair_bits, -logits, logits))  # -log P(bit)
+            log_probability = log_probability.index_add(0, replay.pair_proposals, -surprise)
+            # With p = sigmoid(x), -p log p - (1 - p) log(1 - p) = softplus(x) - p x.
+            bit_entropy = F.softplus(logits) - torch.sigmoid(logits) * logits
+            entropy = entropy.index_add(0, replay.pair_proposals, bit_entropy)
+        return Evaluation(log_probability, entropy / replay.decisions.clamp(min=1))
+
+    def _embed_anchors(self, bits: Tensor) -> Tensor:
+        """The mean of the embeddings of the layers that each anchor chose, zero where it chose none.
+
+        Args:
+            bits: shape [anchors, layers], bool.
+        """
+        weight = self.anchor_embedding.weight[: bits.shape[1]]
+        return bits.float() @ weight / bits.sum(1, keepdim=True).clamp(min=1)
