@@ -1,16 +1,16 @@
 """Canonical order of a labelled directed acyclic graph, so that the same network is written the same way.
 
-Colour refinement (Weisfeiler & Leman 1968) tells nodes apart by what surrounds them. Where a class of equal nodes is left, one of
-them is singled out and the refinement goes on (McKay & Piperno 2014, "Practical graph isomorphism II"); of all orders
-found that way the one with the smallest adjacency is taken. NAS-Bench-101 hashes its cells by refinement alone, which
-takes some different graphs for equal; here equal forms are always isomorphic graphs.
+Colour refinement (Weisfeiler & Leman 1968) tells nodes apart by what surrounds them. Where a class of equal nodes is
+left, one of them is singled out and the refinement goes on (McKay & Piperno 2014, "Practical graph isomorphism II"); of
+all orders found that way the one with the smallest adjacency is taken. NAS-Bench-101 hashes its cells by refinement
+alone, which takes some different graphs for equal; here equal forms are always isomorphic graphs.
 """
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-# Leaves of the search tree looked at before the smallest one so far is taken. Only a graph that is highly regular without being
-# symmetric has more; two drawings of such a network may then count as two networks, never two networks as one.
+# Leaves of the search tree looked at before the smallest one so far is taken. Only a highly regular graph has more; two
+# numberings of such a network may then count as two networks, but never two networks as one.
 _MAX_LEAVES = 256
 
 

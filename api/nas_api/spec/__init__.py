@@ -7,6 +7,7 @@ from nas_api.spec.nassearch import NASSearch, NASSearchSpec
 from nas_api.spec.pool import Pool, Toleration
 from nas_api.spec.reward import FailedTrial, Reward
 from nas_api.spec.search_space import Constraints, ConvNetSpace, DepthSchedule, SearchSpace
+from nas_api.spec.status import Condition, NASPoolStatus, NASSearchStatus, TrialCounts, TrialSummary, WorkerCounts
 from nas_api.spec.trainer import Dataset, Optimizer, Trainer
 
 __all__ = [
@@ -33,4 +34,10 @@ __all__ = [
     "Pool",
     "Toleration",
     "Budget",
+    "NASSearchStatus",
+    "NASPoolStatus",
+    "Condition",
+    "TrialCounts",
+    "TrialSummary",
+    "WorkerCounts",
 ]

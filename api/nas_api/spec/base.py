@@ -4,7 +4,7 @@ import re
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 
@@ -32,6 +32,8 @@ _DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 DURATION_PATTERN = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"
 _DURATION_GROUP = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
 
+_LONGEST_DURATION = 87_600 * 3600.0
+
 # Kubernetes' resource.Quantity without the exponent form: 2Gi, 500M, 1.5, 200m.
 _QUANTITY_UNITS = {
     "m": 1e-3, "": 1.0,
@@ -45,13 +47,14 @@ def parse_duration(text: str) -> timedelta:
     """The length of time that `text` names, such as `90s`, `1h30m` or `250ms`.
 
     Raises:
-        ValueError: `text` is not of that form.
+        ValueError: `text` is not of that form, or names no time at all or more than ten years.
     """
     if not re.match(DURATION_PATTERN, text):
         raise ValueError(f"{text!r} is not a duration: write numbers with units, such as 90s, 45m or 1h30m")
-    return timedelta(
-        seconds=sum(float(number) * _DURATION_UNITS[unit] for number, unit in _DURATION_GROUP.findall(text))
-    )
+    seconds = sum(float(number) * _DURATION_UNITS[unit] for number, unit in _DURATION_GROUP.findall(text))
+    if not 0 < seconds <= _LONGEST_DURATION:
+        raise ValueError(f"{text!r} is not a duration above zero and of at most ten years (87600h)")
+    return timedelta(seconds=seconds)
 
 
 def parse_quantity(text: str) -> float:
@@ -76,17 +79,31 @@ def _check_quantity(text: str) -> str:
     return text
 
 
+def _whole_number_as_text(value: object) -> object:
+    # As Kubernetes does: `cpu: 4` is what people write.
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+# `format` says to the reference, to error messages and to the CRD what the pattern says to a machine.
 Duration = Annotated[
     str,
-    Field(max_length=32, json_schema_extra={"pattern": DURATION_PATTERN}),
+    Field(max_length=32, json_schema_extra={"format": "duration", "pattern": DURATION_PATTERN}),
     AfterValidator(_check_duration),
 ]
 Quantity = Annotated[
     str,
-    Field(max_length=32, json_schema_extra={"pattern": QUANTITY_PATTERN}),
+    Field(max_length=32, json_schema_extra={"format": "quantity", "pattern": QUANTITY_PATTERN}),
     AfterValidator(_check_quantity),
+    BeforeValidator(_whole_number_as_text),
 ]
 # RFC 1123, as Kubernetes checks names of objects and of labels.
-DnsLabel = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+DnsLabel = Annotated[
+    str, Field(min_length=1, max_length=63, pattern=NAME_PATTERN, json_schema_extra={"format": "dns-label"})
+]
+# Names of pods are made of it: 253 would be allowed for the object, 52 leaves room for pool, slot and hash.
+SearchName = Annotated[
+    str, Field(min_length=1, max_length=52, pattern=NAME_PATTERN, json_schema_extra={"format": "dns-label"})
+]
 ShortText = Annotated[str, Field(min_length=1, max_length=253)]
 LongText = Annotated[str, Field(min_length=1, max_length=1024)]

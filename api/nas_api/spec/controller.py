@@ -23,12 +23,12 @@ class Reinforce(SpecModel):
     """REINFORCE with a moving-average baseline (Williams 1992; paper, section 3.2)."""
 
     learning_rate: float = Field(default=0.0006, gt=0, le=10)
-    """Of Adam."""
+    """Learning rate of Adam, which applies the gradients."""
     baseline_decay: float = Field(default=0.95, ge=0, lt=1)
-    """Weight of the past in the exponential moving average of the rewards of previous architectures."""
+    """Weight of the past in the baseline: the exponential moving average of the rewards of previous architectures."""
     entropy_weight: float = Field(default=0.0, ge=0, le=100)
     """Weight of the entropy bonus that keeps the policy exploring."""
-    max_gradient_norm: float = Field(default=5.0, gt=0)
+    max_gradient_norm: float = Field(default=5.0, gt=0, le=1e9)
     """A gradient of a larger 2-norm is scaled down to this."""
 
 
@@ -54,8 +54,8 @@ class Parallelism(SpecModel):
     gradients_per_update: int = Field(default=1, ge=1, le=1000)
     """Gradients gathered by the shards before they apply one update."""
     max_version_lag: int | None = Field(default=None, ge=0, le=100_000)
-    """Most updates that may come between the sampling of a batch and the application of its gradient. No bound by
-    default. A small bound can make workers wait."""
+    """Most updates that may come between the sampling of a batch and the application of its gradient. A small bound can
+    make workers wait. No bound by default."""
 
 
 class Lease(SpecModel):
@@ -71,7 +71,7 @@ class Storage(SpecModel):
     """The volume of the journal, on a cluster."""
 
     size: Quantity = "2Gi"
-    """Size of the volume."""
+    """Size of the volume. A trial takes a few kB, a version of the policy some 100 kB."""
     storage_class_name: ShortText | None = None
     """Storage class of the volume. The cluster's default when absent."""
 

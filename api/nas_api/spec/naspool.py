@@ -4,29 +4,32 @@ from typing import Literal
 
 from pydantic import Field
 
-from nas_api.spec.base import DnsLabel, ShortText, SpecModel
+from nas_api.spec.base import DnsLabel, SearchName, SpecModel
 from nas_api.spec.nassearch import Metadata
+from nas_api.spec.status import NASPoolStatus
 
 
 class NASPoolSpec(SpecModel):
-    """The part of a pool that is scaled; the rest is in the search."""
+    """The part of a pool that is scaled. The rest is in the search."""
 
-    search: ShortText
+    search: SearchName
     """The NASSearch that this pool works for. Immutable."""
     pool: DnsLabel
     """Its entry in `spec.pools` there. Immutable."""
     replicas: int = Field(default=1, ge=0, le=10_000)
-    """Workers wanted: what `/scale` sets."""
+    """Workers wanted: what `kubectl scale`, an autoscaler or KEDA sets."""
 
 
 class NASPool(SpecModel):
     """A pool of workers of a NASSearch, made and owned by it."""
 
     api_version: Literal["kubenas.dev/v1alpha1"]
-    """The version of this contract."""
+    """Version of the API."""
     kind: Literal["NASPool"]
-    """NASPool."""
+    """Kind of object."""
     metadata: Metadata
     """Name and namespace."""
     spec: NASPoolSpec
-    """What is wanted."""
+    """Which pool, and how many workers."""
+    status: NASPoolStatus = NASPoolStatus()
+    """How many workers there are. Written by the cluster."""

@@ -4,16 +4,28 @@ from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from nas_api.spec.base import SpecModel
+from nas_api.spec.base import DnsLabel, SearchName, SpecModel
 from nas_api.spec.budget import Budget
 from nas_api.spec.controller import Controller
 from nas_api.spec.pool import Pool
 from nas_api.spec.reward import Reward
 from nas_api.spec.search_space import SearchSpace
-from nas_api.spec.trainer import Trainer
+from nas_api.spec.status import NASSearchStatus
+from nas_api.spec.trainer import BUILT_IN_TASKS, Trainer
 
 API_GROUP = "kubenas.dev"
 API_VERSION = f"{API_GROUP}/v1alpha1"
+
+# What the results of a search depend on from its first trial: with another it would be another search.
+IMMUTABLE_FIELDS = (
+    "searchSpace",
+    "controller.policy",
+    "controller.algorithm.type",
+    "trainer.task",
+    "trainer.dataset",
+    "reward",
+    "seed",
+)
 
 
 class Metadata(SpecModel):
@@ -21,11 +33,10 @@ class Metadata(SpecModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    # Names of pods are made of it: 253 would be allowed for the object, 52 leaves room for pool, slot and hash.
-    name: Annotated[str, Field(min_length=1, max_length=52, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
-    """Name of the search."""
-    namespace: Annotated[str, Field(max_length=63)] = "default"
-    """Namespace of the search, on a cluster."""
+    name: SearchName
+    """Name, unique in the namespace."""
+    namespace: DnsLabel = "default"
+    """Namespace, on a cluster."""
     uid: Annotated[str, Field(max_length=64)] = ""
     """Set by the cluster."""
 
@@ -48,9 +59,10 @@ class NASSearchSpec(SpecModel):
     suspend: bool = False
     """Whether the search pauses: its workers finish what they train and go."""
     deletion_policy: Literal["Retain", "Delete"] = "Retain"
-    """What becomes of the journal's volume when the search is deleted."""
+    """What becomes of the journal's volume when the search is deleted, on a cluster."""
     seed: int = Field(default=0, ge=0, le=2**31 - 1)
-    """Of everything random: the policy's weights and samples, the validation split, the child networks' weights."""
+    """Seed of everything random: the policy's weights and samples, the validation split, the child networks' weights.
+    Immutable."""
 
     @model_validator(mode="after")
     def _pool_names_are_unique(self) -> Self:
@@ -60,20 +72,43 @@ class NASSearchSpec(SpecModel):
                 raise ValueError(f"two pools are named {name!r}: pool names must be unique")
         return self
 
+    @model_validator(mode="after")
+    def _the_task_can_do_it(self) -> Self:
+        if self.trainer.is_user_task:
+            constraints = self.search_space.conv_net.constraints
+            if constraints.max_parameters is not None or constraints.max_flops is not None:
+                raise ValueError(
+                    "searchSpace.convNet.constraints need the shape of the data, which is known of built-in tasks "
+                    f"alone: leave them out, or check the size in your task {self.trainer.task}"
+                )
+            return self
+        reported = BUILT_IN_TASKS[self.trainer.task]
+        if self.reward.metric not in reported:
+            raise ValueError(
+                f"reward.metric {self.reward.metric!r} is not reported by {self.trainer.task}, "
+                f"which reports {', '.join(reported)}"
+            )
+        if self.reward.prefers_high == self.reward.metric.endswith("loss"):
+            raise ValueError(
+                f"reward.exponent {self.reward.exponent:g} prefers the worst {self.reward.metric}: "
+                "give it the other sign"
+            )
+        return self
+
 
 class NASSearch(SpecModel):
     """A search for neural network architectures with reinforcement learning (Zoph & Le 2017)."""
 
-    model_config = ConfigDict(extra="ignore")  # a manifest read back from a cluster carries status
-
     api_version: Literal["kubenas.dev/v1alpha1"]
-    """The version of this contract."""
+    """Version of the API."""
     kind: Literal["NASSearch"]
-    """NASSearch."""
+    """Kind of object."""
     metadata: Metadata
     """Name and namespace."""
     spec: NASSearchSpec = NASSearchSpec()
-    """What to search."""
+    """What to search, how, and for how long."""
+    status: NASSearchStatus = NASSearchStatus()
+    """How far the search is. Written by the cluster."""
 
     @property
     def full_name(self) -> str:

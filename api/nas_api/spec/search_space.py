@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from annotated_types import Ge, Le
 from pydantic import Field, model_validator
+from pydantic.alias_generators import to_camel
 
 from nas_api.spec.base import SpecModel
 
@@ -24,7 +25,7 @@ class DepthSchedule(SpecModel):
     initial: int = Field(default=6, ge=1, le=100)
     """Layers of the first architectures."""
     increment: int = Field(default=2, ge=0, le=100)
-    """Layers added at each step of the schedule. 0 keeps the depth."""
+    """Layers added at each step of the schedule. 0 keeps the depth at `initial`."""
     every: int = Field(default=1600, ge=1, le=1_000_000)
     """Architectures sampled between two steps of the schedule."""
     max: int = Field(default=20, ge=1, le=100)
@@ -42,12 +43,16 @@ class DepthSchedule(SpecModel):
 
 
 class Constraints(SpecModel):
-    """Limits that an architecture must keep. Those that do not are never given to a worker."""
+    """Limits that an architecture must keep. Those that do not keep them are never given to a worker.
 
-    max_parameters: int | None = Field(default=None, ge=1)
-    """Most trainable parameters, classifier included."""
-    max_flops: int | None = Field(default=None, ge=1)
-    """Most floating-point operations (multiply-adds counted as two) of a forward pass of one sample."""
+    They need the shape of the data, so they are for the built-in tasks.
+    """
+
+    max_parameters: int | None = Field(default=None, ge=1, le=10**15)
+    """Most trainable parameters, classifier included. No limit by default."""
+    max_flops: int | None = Field(default=None, ge=1, le=10**18)
+    """Most floating-point operations (multiply-adds counted as two) of a forward pass of one sample. No limit by
+    default."""
 
 
 class ConvNetSpace(SpecModel):
@@ -64,11 +69,11 @@ class ConvNetSpace(SpecModel):
     filters: tuple[Filters, ...] = Field(default=(24, 36, 48, 64), min_length=1, max_length=32)
     """Choices for the number of filters of a convolution."""
     strides: tuple[Stride, ...] = Field(default=(1,), min_length=1, max_length=8)
-    """Choices for the stride of a convolution, height and width apart. One choice fixes it."""
+    """Choices for the stride of a convolution, its height and its width predicted one by one. One choice fixes both."""
     pool_sizes: tuple[FilterSize, ...] = Field(default=(2, 3), min_length=1, max_length=8)
-    """Choices for the window of a pooling layer, square, in pixels."""
+    """Choices for the window of a pooling layer, square, in pixels. They count when `layerTypes` has a pooling."""
     pool_strides: tuple[Stride, ...] = Field(default=(2,), min_length=1, max_length=8)
-    """Choices for the stride of a pooling layer. One choice fixes it."""
+    """Choices for the stride of a pooling layer. One choice fixes it. They count when `layerTypes` has a pooling."""
     skip_connections: bool = True
     """Whether the policy chooses the inputs of each layer among all earlier layers, through anchor points. If
     false, each layer takes the output of the one before."""
@@ -80,7 +85,13 @@ class ConvNetSpace(SpecModel):
         for name in (
             "layer_types", "filter_heights", "filter_widths", "filters", "strides", "pool_sizes", "pool_strides",
         ):  # fmt: skip
-            _distinct(name, getattr(self, name))
+            _distinct(to_camel(name), getattr(self, name))
+        return self
+
+    @model_validator(mode="after")
+    def _something_is_trained(self) -> Self:
+        if "Convolution" not in self.layer_types:
+            raise ValueError("layerTypes must include Convolution: pooling and normalisation alone learn nothing")
         return self
 
 
