@@ -7,6 +7,7 @@ as a big-endian 32-bit integer, and the values (Y. LeCun, C. Cortes, C. J. C. Bu
 import gzip
 import math
 import re
+import struct
 import zlib
 from pathlib import Path
 
@@ -63,9 +64,11 @@ def _read_file(path: Path, dimensions: int) -> NDArray[np.uint8]:
             f"{magic.hex()}"
         )
     header = 4 + 4 * dimensions
-    shape = tuple(int(n) for n in np.frombuffer(content[4:header], dtype=">u4"))
+    if len(content) < header:
+        raise TaskError(f"{path}: truncated: {len(content)} bytes where the header alone has {header}")
+    shape = struct.unpack(f">{dimensions}I", content[4:header])
     expected = header + math.prod(shape)
-    if len(shape) < dimensions or len(content) < expected:
+    if len(content) < expected:
         raise TaskError(f"{path}: truncated: {len(content)} bytes where the header announces {expected}")
     if len(content) > expected:
         raise TaskError(f"{path}: corrupt: {len(content)} bytes where the header announces {expected}")

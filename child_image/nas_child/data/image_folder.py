@@ -54,7 +54,7 @@ def read(root: Path, part: Part, image_size: int | None) -> Arrays:
         image = _read_image(files[index], image_size)
         if image.shape != first.shape:
             raise TaskError(
-                f"{files[index]}: {_size(image)} pixels, but {files[0]} has {_size(first)}: set "
+                f"{files[index]} has {_size(image)} pixels, but {files[0]} has {_size(first)}: set "
                 f"trainer.dataset.imageSize"
             )
         pixels[index] = image

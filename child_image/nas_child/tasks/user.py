@@ -48,7 +48,7 @@ class UserTask(Task):
             metrics = {name: float(value) for name, value in metrics.items()}  # of a tensor, too
             check_finite(step, metrics)
             report(step, **metrics)
-            reported += 1
+            reported += len(metrics)
 
         self.function(trial, checked)
         if not reported:
@@ -79,7 +79,7 @@ def import_function(name: str) -> TaskFunction:
         raise TaskError(
             f"task {name!r}: module {module_name!r} needs {error.name!r}, which is not installed"
         ) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise TaskError(f"task {name!r}: importing {module_name!r} raised {type(error).__name__}: {error}") from error
     function = getattr(module, function_name, None)
     if function is None:

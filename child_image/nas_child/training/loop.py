@@ -107,7 +107,7 @@ def train(
             optimizer.zero_grad()
             with _autocast(device, half):
                 loss = functional.cross_entropy(network(_channels_last(inputs)), labels)
-            scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # not in the stubs
+            scaler.scale(loss).backward()
             scaler.step(optimizer)
             scaler.update()
             total += loss.detach() * len(labels)

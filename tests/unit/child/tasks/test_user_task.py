@@ -1,0 +1,169 @@
+"""A user's own task: it is found, called with what the manifest says, and its failures are results with a reason."""
+
+import random
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from textwrap import dedent
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from nas_api.spec.nassearch import NASSearch
+from nas_api.spec.trainer import Dataset, Trainer
+from nas_child.task import FailureReason, StopTrial, Task, TaskError, Trial, TrialFailure, load_task
+from nas_child.tasks.user import UserTask
+
+from tests.unit.child.tasks.networks import small_network, trial_of
+
+EXAMPLE = Path(__file__).parents[4] / "examples" / "own_task"
+
+
+@pytest.fixture(autouse=True)
+def _working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Tests import modules from an empty working directory, and what they imported is forgotten."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    before = set(sys.modules)
+    yield
+    for name in set(sys.modules) - before:
+        if str(getattr(sys.modules[name], "__file__", "") or "").startswith((str(tmp_path), str(EXAMPLE))):
+            del sys.modules[name]
+
+
+def load(source: str, directory: Path, task: str = "mine:train") -> Task:
+    (directory / "mine.py").write_text(dedent(source))
+    return load_task(Trainer(task=task))
+
+
+def test_the_function_is_called_with_the_trial_and_what_it_reports_is_passed_on(tmp_path: Path) -> None:
+    task = load(
+        """
+        def train(trial, report):
+            assert trial.architecture.layers and trial.device.type == "cpu" and trial.seed == 3
+            for epoch in range(trial.epochs):
+                report(epoch, score=trial.parameters["base"] + epoch, path=float(trial.data_path == "s3://bucket/mine"))
+        """,
+        tmp_path,
+    )
+    trainer = Trainer(task="mine:train", epochs=2, parameters={"base": 10}, dataset=Dataset(path="s3://bucket/mine"))
+    task.prepare(trainer, seed=0, cache=tmp_path)
+    task.warm_up()
+    reported = []
+    task.run(trial_of(trainer, tmp_path, seed=3), lambda step, **metrics: reported.append((step, metrics)))
+    assert reported == [(0, {"score": 10, "path": 1}), (1, {"score": 11, "path": 1})]
+    assert task.data_shape is None
+
+
+def test_a_module_in_pythonpath_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "code" / "package").mkdir(parents=True)
+    (tmp_path / "code" / "package" / "module.py").write_text("def train(trial, report): report(1, score=1)")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "code"))
+    sys.path.insert(0, str(tmp_path / "code"))  # as the interpreter does when it starts
+    assert isinstance(load_task(Trainer(task="package.module:train")), UserTask)
+
+
+def test_all_random_numbers_depend_on_the_seed_of_the_trial(tmp_path: Path) -> None:
+    def draw(trial: Trial, report: object) -> None:
+        drawn.append((random.random(), np.random.rand(), torch.rand(1).item()))
+        report(1, score=0.0)  # type: ignore[operator]
+
+    drawn: list[tuple[float, float, float]] = []
+    for seed in (1, 1, 2, 2**64 - 1):
+        UserTask(draw).run(trial_of(Trainer(), tmp_path, seed), lambda step, **metrics: None)
+    assert drawn[0] == drawn[1]
+    assert all(one != other for one, other in zip(drawn[1], drawn[2], strict=True))
+
+
+@pytest.mark.parametrize(
+    ("source", "task", "message"),
+    [
+        (
+            "",
+            "missing:train",
+            r"there is no module 'missing' in the working directory .*, in PYTHONPATH, which is empty",
+        ),
+        ("", "missing.deep:train", r"there is no module 'missing' in the working directory"),
+        ("import not_installed", "mine:train", r"module 'mine' needs 'not_installed', which is not installed"),
+        ("1 / 0", "mine:train", r"importing 'mine' raised ZeroDivisionError: division by zero"),
+        ("def (", "mine:train", r"importing 'mine' raised SyntaxError"),
+        ("import sys; sys.exit(3)", "mine:train", r"importing 'mine' raised SystemExit: 3"),
+        ("def other(): pass", "mine:train", r"mine.py has no function 'train'; it has other"),
+        ("", "mine:train", r"mine.py has no function 'train'; it has none"),
+        ("train = 5", "mine:train", r"'train' in .*mine.py is not callable, but 5"),
+    ],
+)
+def test_a_function_that_cannot_be_imported_is_an_error_in_words(
+    source: str, task: str, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(TaskError, match=message):
+        load(source, tmp_path, task)
+
+
+@pytest.mark.parametrize(
+    ("body", "reason", "message"),
+    [
+        ("raise ValueError('no luck')", FailureReason.TASK_RAISED, "ValueError: no luck"),
+        ("raise KeyError", FailureReason.TASK_RAISED, "KeyError"),
+        ("report(1, score=float('nan'))", FailureReason.NON_FINITE_METRIC, "score is nan at step 1"),
+        ("report(4, score=float('-inf'))", FailureReason.NON_FINITE_METRIC, "score is -inf at step 4"),
+        ("report(1, score='high')", FailureReason.TASK_RAISED, "ValueError: could not convert string to float: 'high'"),
+        ("pass", FailureReason.NO_METRIC, "the task returned without having reported a metric"),
+        ("report(1)", FailureReason.NO_METRIC, "the task returned without having reported a metric"),
+        ("raise MemoryError", FailureReason.OUT_OF_MEMORY, "no more memory could be allocated"),
+        ("import torch; torch.empty(2**50)", FailureReason.OUT_OF_MEMORY, "DefaultCPUAllocator"),
+        ("import numpy; numpy.zeros(2**50)", FailureReason.OUT_OF_MEMORY, "Unable to allocate"),
+        (
+            "import torch; raise torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 2 GiB')",
+            FailureReason.OUT_OF_MEMORY,
+            "CUDA out of memory. Tried to allocate 2 GiB",
+        ),
+    ],
+)
+def test_what_goes_wrong_in_the_function_is_a_failure_with_a_reason(
+    body: str, reason: FailureReason, message: str, tmp_path: Path
+) -> None:
+    task = load(f"def train(trial, report):\n    {body}\n", tmp_path)
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - which one is told below
+        task.run(trial_of(Trainer(), tmp_path), lambda step, **metrics: None)
+    failure = TrialFailure.of(caught.value)
+    assert failure.reason is reason
+    assert message in failure.message
+
+
+def test_a_request_to_stop_passes_an_except_clause_of_the_function(tmp_path: Path) -> None:
+    task = load(
+        """
+        def train(trial, report):
+            for step in range(100):
+                try:
+                    report(step, score=1)
+                except Exception:
+                    pass
+        """,
+        tmp_path,
+    )
+    steps = []
+
+    def report(step: int, **metrics: float) -> None:
+        steps.append(step)
+        raise StopTrial
+
+    with pytest.raises(StopTrial):
+        task.run(trial_of(Trainer(), tmp_path), report)
+    assert steps == [0]
+
+
+def test_the_example_trains_what_its_manifest_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(EXAMPLE)
+    search = NASSearch.model_validate(yaml.safe_load((EXAMPLE / "search.yaml").read_text()))
+    trainer = search.spec.trainer
+    task = load_task(trainer)
+    task.prepare(trainer, seed=search.spec.seed, cache=tmp_path)
+    reported: list[dict[str, float]] = []
+    trial = trial_of(trainer, tmp_path, architecture=small_network())
+    task.run(trial, lambda step, **metrics: reported.append(metrics))
+    assert len(reported) == trainer.epochs
+    assert reported[-1][search.spec.reward.metric] < 0.1
