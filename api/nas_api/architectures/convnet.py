@@ -87,6 +87,26 @@ def _output_shape(operation: Operation, entering: ImageShape) -> ImageShape:
             return entering
 
 
+def count_layer_parameters(operation: Operation, entering: ImageShape) -> int:
+    """Trainable parameters of one layer that feature maps of the shape `entering` enter."""
+    match operation:
+        case Convolution(filter_height=height, filter_width=width, filters=filters):
+            # No bias: the batch normalisation after it has one.
+            return height * width * entering.channels * filters + 2 * filters
+        case BatchNormalization():
+            return 2 * entering.channels
+    return 0
+
+
+def count_layer_flops(operation: Operation, entering: ImageShape) -> int:
+    """Floating-point operations of one layer for one sample, counted as in `ConvNet.count_flops`."""
+    match operation:
+        case Convolution(filter_height=height, filter_width=width):
+            leaving = _output_shape(operation, entering)
+            return 2 * height * width * entering.channels * leaving.channels * leaving.height * leaving.width
+    return 0
+
+
 class ConvNet(SpecModel):
     """A convolutional network. The classifier (global average pooling and a linear layer) is implied."""
 
@@ -123,28 +143,20 @@ class ConvNet(SpecModel):
 
     def count_parameters(self, image: ImageShape, classes: int) -> int:
         """Trainable parameters of the network, classifier included."""
-        total = (self.classifier_shape(image).channels + 1) * classes
-        for layer, (entering, leaving) in zip(self.layers, self.shapes(image), strict=True):
-            match layer.operation:
-                case Convolution(filter_height=height, filter_width=width):
-                    # No bias: the batch normalisation after it has one.
-                    total += height * width * entering.channels * leaving.channels + 2 * leaving.channels
-                case BatchNormalization():
-                    total += 2 * leaving.channels
-        return total
+        return (self.classifier_shape(image).channels + 1) * classes + sum(
+            count_layer_parameters(layer.operation, entering)
+            for layer, (entering, _) in zip(self.layers, self.shapes(image), strict=True)
+        )
 
     def count_flops(self, image: ImageShape, classes: int) -> int:
         """Floating-point operations of the convolutions and the classifier in a forward pass of one sample.
 
         A multiply-add counts as two; normalisation, activation and pooling are left out, as usual.
         """
-        total = 2 * self.classifier_shape(image).channels * classes
-        for layer, (entering, leaving) in zip(self.layers, self.shapes(image), strict=True):
-            match layer.operation:
-                case Convolution(filter_height=height, filter_width=width):
-                    window = height * width * entering.channels
-                    total += 2 * window * leaving.channels * leaving.height * leaving.width
-        return total
+        return 2 * self.classifier_shape(image).channels * classes + sum(
+            count_layer_flops(layer.operation, entering)
+            for layer, (entering, _) in zip(self.layers, self.shapes(image), strict=True)
+        )
 
     @cached_property
     def _canonical(self) -> "ConvNet":
