@@ -1,0 +1,25 @@
+"""`nas best`: the best architecture of a search so far."""
+
+from typing import Annotated
+
+import typer
+
+from nas_cli.commands.options import DocumentOutput, State
+
+
+def best(
+    state: State = None,
+    output: Annotated[DocumentOutput, typer.Option("--output", "-o", help="How to write it.")] = DocumentOutput.TABLE,
+) -> None:
+    """Show the trial with the highest reward so far.
+
+    Examples:
+      [bold]nas best[/]                              of the only search in ./runs
+
+      [bold]nas best -s runs/digits -o json[/]       for a program
+    """
+    from nas_cli.results import open_results
+    from nas_cli.writing import write_trial
+
+    with open_results(state) as results:
+        write_trial(results.trial("best"), results, output)

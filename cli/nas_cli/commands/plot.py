@@ -1,0 +1,69 @@
+"""`nas plot`: draws the course of a search, or an architecture."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nas_cli.commands.options import State
+from nas_cli.failure import BadInput, Failure
+
+_SUFFIXES = (".png", ".svg", ".pdf")
+
+
+def plot(
+    file: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Picture to write: .png, .svg or .pdf.")],
+    trial: Annotated[
+        str | None,
+        typer.Option(
+            "--trial",
+            metavar="TRIAL",
+            help="Draw the architecture of this trial, or of [bold]best[/].",
+            show_default=False,
+        ),
+    ] = None,
+    state: State = None,
+) -> None:
+    """Draw how the rewards went, or an architecture as a graph.
+
+    Examples:
+      [bold]nas plot -o curve.png[/]                     rewards, best so far, mean of the best 15, entropy
+
+      [bold]nas plot --trial best -o best.svg[/]         the best architecture
+
+      [bold]nas plot --trial 12 -o 12.png -s runs/digits[/]
+    """
+    if file.suffix.lower() not in _SUFFIXES:
+        raise BadInput(
+            f"cannot tell from {file} what kind of picture to write: its name should end in {', '.join(_SUFFIXES)}"
+        )
+    from nas_cli.results import architecture_of, open_results
+
+    with open_results(state) as results:
+        if trial is not None:
+            from nas_cli.drawing.architecture import draw_architecture
+
+            record = results.trial(trial)
+            reward = "" if record.reward is None else f", reward {record.reward:.4f}"
+            shape = results.data_shape()
+            figure = draw_architecture(
+                architecture_of(record),
+                f"{results.name}: trial {record.sampled.trial}{reward}",
+                shape.image if shape else None,
+                shape.classes if shape else None,
+            )
+        else:
+            from nas_cli.drawing.curve import draw_curve
+
+            finished = results.finished()
+            if not finished:
+                raise BadInput(f"no trial of {results.name} has finished yet: there is nothing to draw")
+            best = max((r.reward for r in finished if r.reward is not None), default=0.0)
+            figure = draw_curve(
+                f"{results.name}: best reward {best:.4f} after {len(finished)} trials", finished, results.updates()
+            )
+    try:
+        figure.savefig(file)
+    except OSError as error:
+        raise Failure(f"cannot write {file}: {error.strerror}") from error
+    typer.echo(f"wrote {file}")

@@ -1,0 +1,71 @@
+"""`nas run`: runs a search on this machine."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nas_cli.commands.options import Device, Manifest, Overrides
+from nas_cli.failure import Failure
+
+
+def run(
+    file: Manifest,
+    state: Annotated[
+        Path | None,
+        typer.Option(
+            "--state", "-s", metavar="DIR", help="Where to keep everything. Default: ./runs/NAME.", show_default=False
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers", "-w", min=1, max=1024, help="Default: one for each GPU, or for each core.", show_default=False
+        ),
+    ] = None,
+    device: Annotated[Device, typer.Option(help="Where to train.")] = Device.AUTO,
+    overrides: Overrides = None,
+    live: Annotated[
+        bool, typer.Option("--live/--no-live", help="Live view, or a line for each trial. Default: live on a terminal.")
+    ] = True,
+) -> None:
+    """Run a search on this machine: a controller, and a worker for each GPU or core.
+
+    The search keeps everything in its state directory. Run the same command again to go on with it after Ctrl-C or a
+    crash, or to go further with a larger budget.
+
+    Examples:
+      [bold]nas run search.yaml[/]                                      keeps everything in ./runs/NAME
+
+      [bold]nas run search.yaml --workers 4 --device cpu[/]
+
+      [bold]nas run search.yaml --set spec.budget.maxTrials=200[/]      set a field, or raise the budget and go on
+    """
+    from rich.console import Console
+
+    from nas_cli.manifest import read_manifest
+    from nas_cli.running.driving import drive
+    from nas_cli.running.live_view import LiveView
+    from nas_cli.running.local_run import LocalRun
+    from nas_cli.running.placement import place_workers
+    from nas_cli.running.plain_view import PlainView
+    from nas_cli.running.preparation import prepare
+    from nas_cli.running.report import print_report
+    from nas_cli.state_directory import RUNS, StateDirectory
+
+    search = read_manifest(file, overrides)
+    placements = place_workers(search.spec.pools, device.value, workers)
+    directory = StateDirectory(state or RUNS / search.metadata.name)
+    command = f"nas run {file}" + (f" --state {state}" if state else "")
+    console = Console()
+    with directory.locked() as lock:
+        if prepare(directory, search):
+            print_report(directory, console, command)
+            return
+        local_run = LocalRun(directory, placements, lock)
+        view = (LiveView if live and console.is_terminal else PlainView)(search, str(directory.path), console)
+        status = drive(local_run, view, directory)
+    if local_run.failure:
+        raise Failure(local_run.failure, local_run.exit_code)
+    print_report(directory, console, command)
+    raise typer.Exit(status)

@@ -1,0 +1,69 @@
+"""`nas train`: trains an architecture to the end and measures it on the test set."""
+
+from typing import Annotated
+
+import typer
+
+from nas_cli.commands.options import Device, Overrides, State, Trial
+from nas_cli.failure import BadInput, Failure
+
+
+def train(
+    trial: Trial,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            "--epochs", "-e", min=1, help="Default: four times those of the search, at least 30.", show_default=False
+        ),
+    ] = None,
+    device: Annotated[Device, typer.Option(help="Where to train.")] = Device.AUTO,
+    overrides: Overrides = None,
+    state: State = None,
+) -> None:
+    """Train an architecture to the end, on training and validation samples, and report its accuracy on the test set.
+
+    The test set is read here for the first time: nothing was chosen by it. Weights and metrics are kept in the state
+    directory, where [bold]nas export[/] finds them.
+
+    Examples:
+      [bold]nas train best --epochs 100[/]
+
+      [bold]nas train 12 --set spec.trainer.optimizer.learningRate=0.05 -s runs/digits[/]
+    """
+    from rich.console import Console
+
+    from nas_cli.final_training import DivergedError, train_to_the_end
+    from nas_cli.manifest import read_manifest
+    from nas_cli.results import architecture_of, open_results
+    from nas_cli.wording import duration
+
+    with open_results(state) as results:
+        record = results.trial(trial)
+        directory = results.state
+    search = read_manifest(directory.manifest, overrides)
+    trainer = search.spec.trainer
+    if trainer.is_user_task:
+        raise BadInput(
+            f"trial {record.sampled.trial} was trained by your own task {trainer.task}: train its architecture "
+            "with your own code. `nas export` writes it as PyTorch"
+        )
+    from nas_child.task import TaskError
+
+    console = Console(highlight=False)
+    target = directory.trained(record.sampled.trial)
+    epochs = epochs or max(30, 4 * trainer.epochs)
+    try:
+        metrics = train_to_the_end(
+            search, record.sampled.trial, architecture_of(record), epochs, device.value, target, console
+        )
+    except TaskError as error:
+        raise BadInput(str(error)) from error
+    except DivergedError as error:
+        raise Failure(str(error)) from error
+    except OSError as error:
+        raise Failure(f"cannot write to {target}: {error}") from error
+    console.print(
+        f"[bold green]test accuracy {metrics.test_accuracy:.4f}[/] after {epochs} epochs "
+        f"({duration(metrics.seconds)} on {metrics.device})\nweights and metrics are in {target}",
+        soft_wrap=True,
+    )

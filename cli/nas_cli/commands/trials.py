@@ -1,0 +1,41 @@
+"""`nas trials`: lists the trials of a search."""
+
+from typing import Annotated
+
+import typer
+
+from nas_cli.commands.options import Output, State
+
+
+def trials(
+    state: State = None,
+    output: Annotated[Output, typer.Option("--output", "-o", help="How to write them.")] = Output.TABLE,
+    limit: Annotated[
+        int | None, typer.Option("--limit", "-n", min=1, help="At most so many, the newest.", show_default=False)
+    ] = None,
+    best: Annotated[bool, typer.Option("--best", help="Those that succeeded, highest reward first.")] = False,
+    failed: Annotated[bool, typer.Option("--failed", help="Only those that failed, with the reason.")] = False,
+) -> None:
+    """List the trials of a search, while it runs or afterwards.
+
+    Examples:
+      [bold]nas trials[/]                            the trials of the only search in ./runs
+
+      [bold]nas trials --best -n 10[/]               the ten best
+
+      [bold]nas trials --failed -s runs/digits[/]    what failed, and why
+
+      [bold]nas trials -o csv > trials.csv[/]        everything, for a spreadsheet or pandas
+    """
+    from nas_cli.results import open_results
+    from nas_cli.writing import write_trials
+
+    with open_results(state) as results:
+        if best:
+            records = results.best(limit or 1_000_000)
+        else:
+            records = results.trials()
+            if failed:
+                records = [record for record in records if record.state == "Failed"]
+            records = records[-limit:] if limit else records
+        write_trials(records, results.search, output)

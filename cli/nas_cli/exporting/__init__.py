@@ -1,0 +1,1 @@
+"""`nas export`: an architecture as code that needs nothing of ours, its weights, and ONNX."""

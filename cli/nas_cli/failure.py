@@ -1,0 +1,41 @@
+"""How a command fails: one clear message on stderr and an exit code that scripts can tell apart."""
+
+from typing import Any
+
+import typer
+from rich.console import Console
+from typer.core import TyperGroup
+
+FAILED = 1
+BAD_INPUT = 2
+INTERRUPTED = 130  # 128 + SIGINT, as shells say it
+
+
+class Failure(Exception):  # noqa: N818 - what a person calls it
+    """The command could not do it. The message says what went wrong, where, and what to do."""
+
+    def __init__(self, message: str, exit_code: int = FAILED) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+class BadInput(Failure):
+    """The command was asked for something that cannot be: a file, name or value that the user has to change."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, BAD_INPUT)
+
+
+class CommandGroup(TyperGroup):
+    """Commands whose `Failure` is printed as a message, not as a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except Failure as failure:
+            # soft_wrap: a path that is cut in two cannot be copied.
+            console = Console(stderr=True, highlight=False)
+            console.print("[bold red]error:[/]", end=" ", soft_wrap=True)
+            console.print(str(failure), markup=False, soft_wrap=True)
+            raise typer.Exit(failure.exit_code) from failure

@@ -1,0 +1,41 @@
+"""`nas`: the commands, each in a module of its own.
+
+Nothing heavy (torch, matplotlib, gRPC) is imported before a command needs it, so that `nas --help` and shell completion
+answer at once.
+"""
+
+import typer
+
+from nas_cli.commands import best, export, plot, run, show, train, trials, validate
+from nas_cli.failure import CommandGroup
+
+app = typer.Typer(
+    name="nas",
+    cls=CommandGroup,
+    help="Neural architecture search with reinforcement learning.",
+    epilog="Start with [bold]nas run FILE[/], then try [bold]nas best[/], [bold]nas plot[/] and [bold]nas export[/].",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_show_locals=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("run")(run.run)
+app.command("validate")(validate.validate)
+app.command("trials")(trials.trials)
+app.command("best")(best.best)
+app.command("show")(show.show)
+app.command("plot")(plot.plot)
+app.command("train")(train.train)
+app.command("export")(export.export)
+
+
+@app.callback()
+def version(
+    show: bool = typer.Option(False, "--version", help="Print the version and exit.", is_eager=True),
+) -> None:
+    """Neural architecture search with reinforcement learning."""
+    if show:
+        from importlib.metadata import version as installed
+
+        typer.echo(f"nas {installed('kubenas')}")
+        raise typer.Exit

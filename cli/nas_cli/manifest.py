@@ -1,0 +1,64 @@
+"""Reads a manifest for a command, and says in words what it asks for."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from nas_api.spec import ConvNetSpace, NASSearch
+
+from nas_cli.failure import BadInput
+
+
+def read_manifest(file: Path, overrides: Sequence[str] | None) -> NASSearch:
+    """The search in `file`, with fields set as by `--set path=value`.
+
+    Raises:
+        BadInput: it is no valid manifest.
+    """
+    from nas_api.manifest import ManifestError, load_manifest
+
+    try:
+        return load_manifest(file, overrides or [])
+    except ManifestError as error:
+        raise BadInput(str(error)) from error
+
+
+def describe(search: NASSearch) -> str:
+    """A few lines on what a search is, for a person who checks what they have written."""
+    spec = search.spec
+    trainer, dataset = spec.trainer, spec.trainer.dataset
+    bounds = [
+        f"{spec.budget.max_trials} trials" if spec.budget.max_trials is not None else "",
+        spec.budget.max_duration or "",
+        f"a reward of {spec.budget.target_reward:g}" if spec.budget.target_reward is not None else "",
+    ]
+    algorithm = spec.controller.algorithm
+    rate = f", learning rate {algorithm.reinforce.learning_rate:g}" if algorithm.type == "REINFORCE" else ""
+    data = "" if trainer.is_user_task else f" on {dataset.path}, {dataset.validation_fraction:.0%} of it for validation"
+    reward = spec.reward
+    window = f" of the last {reward.window} reports" if reward.window else ""
+    lines = {
+        "search": search.full_name,
+        "space": _describe_space(spec.search_space.conv_net),
+        "algorithm": f"{algorithm.type}, batches of {spec.controller.parallelism.batch_size} architectures{rate}",
+        "training": f"{trainer.task}, {trainer.epochs} epochs of batches of {trainer.batch_size}{data}",
+        "reward": f"{reward.scale:g} * {reward.aggregate.lower()}({reward.metric}{window}) ^ {reward.exponent:g}",
+        "ends at": " or ".join(bound for bound in bounds if bound) or "no bound: stop it with Ctrl-C",
+        "pools": ", ".join(f"{pool.name} ({pool.replicas})" for pool in spec.pools),
+    }
+    return "\n".join(f"{name:<10} {text}" for name, text in lines.items())
+
+
+def _describe_space(space: ConvNetSpace) -> str:
+    depth = space.layers
+    layers = (
+        f"{depth.initial}" if depth.initial == depth.max or not depth.increment else f"{depth.initial} to {depth.max}"
+    )
+    skips = "skip connections" if space.skip_connections else "no skip connections"
+    return (
+        f"{layers} layers of {', '.join(space.layer_types)}; filters {_list(space.filters)} of height "
+        f"{_list(space.filter_heights)} and width {_list(space.filter_widths)}, strides {_list(space.strides)}; {skips}"
+    )
+
+
+def _list(choices: Sequence[int]) -> str:
+    return "/".join(map(str, choices))

@@ -1,0 +1,119 @@
+"""`Results`: what a search has found so far, read from its state directory, whether or not it is running."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from nas_api.architectures import Architecture, parse_architecture
+from nas_api.spec import NASSearch, Reward
+from nas_controller.data_shape import DataShape
+from nas_controller.journal.journal import JournalError, JournalReader, TrialRecord, UpdateRecord
+from nas_controller.progress import Progress
+
+from nas_cli.failure import BadInput, Failure
+from nas_cli.state_directory import StateDirectory
+
+_PAGE = 1000
+
+
+class Results:
+    """A reader of one search."""
+
+    def __init__(self, state: StateDirectory, search: NASSearch, journal: JournalReader) -> None:
+        self.state = state
+        self.search = search
+        self._journal = journal
+
+    @property
+    def name(self) -> str:
+        """The search's name."""
+        return self.search.metadata.name
+
+    def finished(self, *, after: int = 0, measurements: bool = False) -> list[TrialRecord]:
+        """All finished trials in the order in which they finished, those with a sequence greater than `after`."""
+        records: list[TrialRecord] = []
+        while page := self._journal.finished(after=after, limit=_PAGE, measurements=measurements):
+            records += page
+            after = page[-1].sequence
+        return records
+
+    def trials(self) -> list[TrialRecord]:
+        """All trials in the order of their numbers, unfinished ones among them."""
+        records: list[TrialRecord] = []
+        while page := self._journal.trials(after=records[-1].sampled.trial if records else 0, limit=_PAGE):
+            records += page
+        return records
+
+    def best(self, limit: int) -> list[TrialRecord]:
+        """The trials with the highest rewards, best first, with their measurements."""
+        return self._journal.best(limit=limit, measurements=True)
+
+    def updates(self, *, after: int = 0) -> Sequence[UpdateRecord]:
+        """The updates of the policy, those with a version greater than `after`."""
+        return self._journal.updates(after=after)
+
+    def progress(self) -> Progress:
+        """How far the search has come."""
+        best = self.best(1)
+        return Progress.recovered(self._journal.recover(), best[0].reward if best else None)
+
+    def trial(self, reference: str) -> TrialRecord:
+        """The trial of a number, or the one with the highest reward for `best`.
+
+        Raises:
+            BadInput: there is no such trial.
+        """
+        if reference == "best":
+            best = self.best(1)
+            if not best:
+                raise BadInput(f"no trial of {self.name} has succeeded yet: see `nas trials --state {self.state.path}`")
+            return best[0]
+        if not reference.isdecimal():
+            raise BadInput(f"{reference!r} is no trial: give its number, or `best`")
+        record = self._journal.trial(int(reference))
+        if record is None:
+            raise BadInput(f"{self.name} has no trial {reference}: `nas trials --state {self.state.path}` lists them")
+        return record
+
+    def data_shape(self) -> DataShape | None:
+        """Shape of an image and number of classes, once a worker has seen the data set."""
+        fact = self._journal.recover().facts.get("data_shape")
+        return DataShape.from_fact(fact) if fact else None
+
+
+def architecture_of(record: TrialRecord) -> Architecture:
+    """The architecture of a trial."""
+    return parse_architecture(record.sampled.architecture)
+
+
+def metric_of(record: TrialRecord, reward: Reward) -> float | None:
+    """The metric that the reward is made of, aggregated, before scale and exponent. None if it was not measured."""
+    from nas_controller.reward import NoRewardError, compute_reward
+
+    try:
+        return compute_reward(record.measurements, reward.model_copy(update={"scale": 1.0, "exponent": 1.0}))
+    except NoRewardError:
+        return None
+
+
+@contextmanager
+def open_results(state: Path | None) -> Iterator[Results]:
+    """The results in a state directory (see `StateDirectory.find`).
+
+    Raises:
+        BadInput: there is no such state directory.
+        Failure: its journal or manifest cannot be read.
+    """
+    from nas_api.manifest import ManifestError, load_manifest
+    from nas_controller.journal.reader import SqliteReader
+
+    directory = StateDirectory.find(state)
+    try:
+        search = load_manifest(directory.manifest)
+        journal = SqliteReader(directory.journal)
+    except (ManifestError, JournalError) as error:
+        raise Failure(str(error)) from error
+    try:
+        yield Results(directory, search, journal)
+    finally:
+        journal.close()

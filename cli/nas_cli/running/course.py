@@ -1,0 +1,72 @@
+"""`Course`: how the rewards of a running search go, read from its journal bit by bit."""
+
+from collections import deque
+from dataclasses import dataclass
+
+from nas_controller.journal.journal import TrialRecord, TrialState, UpdateRecord
+
+from nas_cli.results import Results, metric_of
+
+RECENT = 50  # trials in the running mean
+_LAST = 8  # trials shown
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedTrial:
+    """A finished trial in a line."""
+
+    record: TrialRecord
+    metric: float | None
+    """What `spec.reward` makes the reward of, before scale and exponent."""
+
+
+class Course:
+    """Grows with `read`."""
+
+    def __init__(self, results: Results) -> None:
+        """Reads what there is."""
+        self._results = results
+        self.rewards: list[float] = []
+        """Of all finished trials, in the order in which they finished."""
+        self.last: deque[FinishedTrial] = deque(maxlen=_LAST)
+        """The last ones that finished, newest last."""
+        self.best: FinishedTrial | None = None
+        """The one with the highest reward, the earlier among equals."""
+        self.update: UpdateRecord | None = None
+        """The newest update of the policy."""
+        self._sequence = 0
+        for record in results.finished():
+            self._count(record)
+        best = results.best(1)
+        self.best = self._finished(best[0]) if best else None
+        self._read_updates()
+
+    def read(self) -> list[FinishedTrial]:
+        """Reads what is new. Returns the trials that have finished since the last call."""
+        new = [self._finished(record) for record in self._results.finished(after=self._sequence, measurements=True)]
+        for trial in new:
+            self._count(trial.record)
+            self.last.append(trial)
+            if trial.record.state is TrialState.SUCCEEDED and trial.record.reward is not None:
+                best = self.best.record.reward if self.best else None
+                if best is None or trial.record.reward > best:
+                    self.best = trial
+        self._read_updates()
+        return new
+
+    def recent_mean(self) -> float | None:
+        """Mean reward of the last trials."""
+        recent = self.rewards[-RECENT:]
+        return sum(recent) / len(recent) if recent else None
+
+    def _finished(self, record: TrialRecord) -> FinishedTrial:
+        return FinishedTrial(record, metric_of(record, self._results.search.spec.reward))
+
+    def _count(self, record: TrialRecord) -> None:
+        self._sequence = record.sequence
+        self.rewards.append(record.reward or 0.0)
+
+    def _read_updates(self) -> None:
+        new = self._results.updates(after=self.update.version if self.update else 0)
+        if new:
+            self.update = new[-1]

@@ -1,0 +1,89 @@
+"""`View`: what a person sees while a search runs, and how long it will take."""
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Self
+
+from nas_api.rpc import trials_pb2 as pb
+from nas_api.spec import NASSearch
+from nas_api.spec.base import parse_duration
+from rich.console import Console
+
+from nas_cli.running.course import Course, FinishedTrial
+from nas_cli.running.local_run import LocalRun, Phase
+
+PHASES = {
+    Phase.DRAINING: "workers finish what they train, then the run ends (Ctrl-C again: give it back now)",
+    Phase.ENDING: "the search has ended, workers go",
+    Phase.RELEASING: "workers give back what they train (Ctrl-C again: kill them)",
+    Phase.CLOSING: "the controller closes its journal",
+}
+"""What a run does when it does not just go on."""
+
+
+class View(ABC):
+    """Shows a run, in a `with` block in which `update` is called often."""
+
+    def __init__(self, search: NASSearch, where: str, console: Console) -> None:
+        """Shows nothing yet.
+
+        Args:
+            search: the manifest.
+            where: the state directory, as the user wrote it.
+            console: where to print.
+        """
+        self.search = search
+        self.where = where
+        self.console = console
+        self._began = time.monotonic()
+        self._elapsed_before: float | None = None
+        self._finished_before = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def update(self, run: LocalRun, course: Course | None, new: Sequence[FinishedTrial]) -> None:
+        """Shows how the run stands.
+
+        Args:
+            run: the processes, and what the controller said last.
+            course: the search's rewards, once the controller has answered.
+            new: trials that have finished since the last call.
+        """
+        if self._elapsed_before is None and run.summary is not None:
+            self._elapsed_before = run.summary.elapsed_seconds
+            self._finished_before = run.summary.trials_finished
+            self._began = time.monotonic()
+        for event in run.events:
+            self.say(event)
+        run.events.clear()
+        self.show(run, course, new)
+
+    @abstractmethod
+    def show(self, run: LocalRun, course: Course | None, new: Sequence[FinishedTrial]) -> None:
+        """See `update`."""
+
+    def say(self, text: str) -> None:
+        """Prints a line that stays."""
+        self.console.print(f"{time.strftime('%H:%M:%S')} {text}", markup=False, highlight=False, soft_wrap=True)
+
+    def elapsed(self) -> float:
+        """Seconds that the search has run, earlier runs included."""
+        return (self._elapsed_before or 0.0) + time.monotonic() - self._began
+
+    def remaining(self, summary: pb.Summary | None) -> float | None:
+        """Seconds until the budget is spent, at the pace of this run. None: not known yet."""
+        bounds = []
+        budget = self.search.spec.budget
+        if budget.max_duration is not None:
+            bounds.append(parse_duration(budget.max_duration).total_seconds() - self.elapsed())
+        if budget.max_trials is not None and summary is not None:
+            done = summary.trials_finished - self._finished_before
+            if done >= 3:
+                pace = (time.monotonic() - self._began) / done
+                bounds.append(pace * (budget.max_trials - summary.trials_finished))
+        return max(0.0, min(bounds)) if bounds else None

@@ -1,0 +1,174 @@
+"""Writes trials as tables for people, and as JSON, YAML and CSV for programs."""
+
+import csv
+import json
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from nas_api.architectures.convnet import count_layer_flops, count_layer_parameters
+from nas_api.spec import NASSearch
+from nas_controller.data_shape import DataShape
+from nas_controller.journal.journal import TrialRecord, TrialState
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from nas_cli import wording
+from nas_cli.results import Results, architecture_of, metric_of
+
+_NESTED = ("architecture", "measurements")  # not for CSV
+_STYLES = {TrialState.SUCCEEDED: "", TrialState.FAILED: "red", TrialState.LEASED: "cyan", TrialState.PENDING: "dim"}
+
+
+def write_trials(records: Sequence[TrialRecord], search: NASSearch, output: str) -> None:
+    """Writes a list of trials to stdout: `table`, `json`, `yaml` or `csv`."""
+    documents = [document(record, search) for record in records]
+    if output == "table":
+        Console(highlight=False).print(_trials_table(records, search) if records else "no trials")
+    elif output == "csv":
+        rows = [{name: value for name, value in d.items() if name not in _NESTED} for d in documents]
+        writer = csv.DictWriter(sys.stdout, rows[0] if rows else ["trial"], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    else:
+        _dump(documents, output)
+
+
+def write_trial(record: TrialRecord, results: Results, output: str) -> None:
+    """Writes everything about one trial to stdout: `table`, `json` or `yaml`."""
+    if output != "table":
+        _dump(document(record, results.search), output)
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(_heading(record, results))
+    console.print(_layers_table(record, results.data_shape()))
+    if record.measurements:
+        console.print()
+        console.print(_measurements_table(record))
+
+
+def document(record: TrialRecord, search: NASSearch) -> dict[str, Any]:
+    """A trial as plain values, named in the manner of the manifest. Seconds, and times in ISO 8601."""
+    finished = datetime.fromtimestamp(record.finished_at, UTC) if record.finished_at else None
+    return {
+        "trial": record.sampled.trial,
+        "state": record.state.value,
+        "reward": record.reward,
+        search.spec.reward.metric: metric_of(record, search.spec.reward),
+        "parameters": record.sampled.parameters or None,
+        "flops": record.sampled.flops or None,
+        "sequence": record.sequence or None,
+        "policyVersion": record.policy_version,
+        "attempts": record.attempts,
+        "worker": record.worker,
+        "trainSeconds": round(record.train_seconds, 3),
+        "finishedAt": finished.isoformat(timespec="seconds") if finished else None,
+        "reason": record.reason,
+        "message": record.message,
+        "digest": record.sampled.digest,
+        "architecture": json.loads(record.sampled.architecture),
+        "measurements": [{"step": m.step, "seconds": round(m.seconds, 3), **m.metrics} for m in record.measurements],
+    }
+
+
+def _dump(value: Any, output: str) -> None:
+    if output == "json":
+        json.dump(value, sys.stdout, indent=2)
+        sys.stdout.write("\n")
+    else:
+        import yaml
+
+        yaml.safe_dump(value, sys.stdout, sort_keys=False)
+
+
+def _trials_table(records: Sequence[TrialRecord], search: NASSearch) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for name in ("trial", "state", "reward", search.spec.reward.metric, "parameters", "took", "layers", "reason"):
+        table.add_column(name, justify="left" if name in ("state", "reason") else "right")
+    for record in records:
+        metric = metric_of(record, search.spec.reward)
+        table.add_row(
+            str(record.sampled.trial),
+            record.state.value,
+            "" if record.reward is None else f"{record.reward:.4f}",
+            "" if metric is None else f"{metric:.4g}",
+            wording.count(record.sampled.parameters) if record.sampled.parameters else "",
+            wording.duration(record.train_seconds) if record.sequence else "",
+            str(len(architecture_of(record).layers)),
+            record.reason,
+            style=_STYLES.get(record.state, ""),
+        )
+    return table
+
+
+def _heading(record: TrialRecord, results: Results) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim")
+    search = results.search
+    grid.add_row("trial", Text(f"{record.sampled.trial} of {search.metadata.name}", "bold"))
+    grid.add_row("state", Text(record.state.value, _STYLES.get(record.state, "")))
+    if record.reason:
+        grid.add_row("reason", record.reason)
+        grid.add_row("", Text(record.message))
+    log = results.state.trial_log(record.sampled.trial)
+    if log.exists():
+        grid.add_row("log", str(log))
+    if record.reward is not None:
+        grid.add_row("reward", f"{record.reward:.4f}")
+    metric = metric_of(record, search.spec.reward)
+    if metric is not None:
+        reward = search.spec.reward
+        window = f" of the last {reward.window} epochs" if reward.window else ""
+        grid.add_row(reward.metric, f"{metric:.4g} ({reward.aggregate.lower()}{window})")
+    if record.sampled.parameters:
+        grid.add_row("parameters", f"{record.sampled.parameters:,}")
+        grid.add_row("FLOPs", f"{wording.count(record.sampled.flops)} a sample, forward")
+    grid.add_row("proposed", f"by version {record.policy_version} of the policy")
+    if record.worker:
+        attempts = "" if record.attempts <= 1 else f", attempt {record.attempts}"
+        grid.add_row("worker", f"{record.worker}, {wording.duration(record.train_seconds)}{attempts}")
+    grid.add_row("digest", record.sampled.digest)
+    return grid
+
+
+def _layers_table(record: TrialRecord, data: DataShape | None) -> Table:
+    network = architecture_of(record)
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", title_justify="left")
+    table.add_column("layer", justify="right")
+    table.add_column("operation")
+    table.add_column("inputs")
+    shapes = network.shapes(data.image) if data else None
+    if shapes:
+        table.add_column("output", justify="right")
+        table.add_column("parameters", justify="right")
+        table.add_column("FLOPs", justify="right")
+    for index, layer in enumerate(network.layers):
+        row = [str(index + 1), wording.operation(layer.operation), wording.inputs(network, index)]
+        if shapes:
+            entering, leaving = shapes[index]
+            row += [
+                wording.shape(leaving),
+                f"{count_layer_parameters(layer.operation, entering):,}",
+                wording.count(count_layer_flops(layer.operation, entering)),
+            ]
+        table.add_row(*row)
+    ends = wording.layer_numbers(network.loose_ends)
+    row = ["", "global average pooling, linear classifier", ends]
+    if data:
+        features = network.classifier_shape(data.image).channels
+        row += [str(data.classes), f"{(features + 1) * data.classes:,}", wording.count(2 * features * data.classes)]
+    table.add_row(*row, style="dim")
+    return table
+
+
+def _measurements_table(record: TrialRecord) -> Table:
+    names = list(dict.fromkeys(name for measurement in record.measurements for name in measurement.metrics))
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for name in ("step", *names, "after"):
+        table.add_column(name, justify="right")
+    for measurement in record.measurements:
+        values = [f"{measurement.metrics[name]:.4g}" if name in measurement.metrics else "" for name in names]
+        table.add_row(str(measurement.step), *values, wording.duration(measurement.seconds))
+    return table
