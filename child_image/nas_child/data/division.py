@@ -13,14 +13,27 @@ from nas_api.spec.trainer import Dataset
 from torch import Tensor
 
 from nas_child.data.reading import LabelledImages, read
+from nas_child.data.standardization import Standardization
 from nas_child.task import TaskError
 
 
 class Division(NamedTuple):
-    """What a network learns from, and what it is measured on."""
+    """What a network learns from, and what it is measured on.
+
+    Attributes:
+        training: what it learns from.
+        evaluation: what it is measured on, after each epoch.
+        standardization: of the pixels, by what `training` alone looks like.
+    """
 
     training: LabelledImages
     evaluation: LabelledImages
+    standardization: Standardization
+
+    @classmethod
+    def of(cls, training: LabelledImages, evaluation: LabelledImages) -> "Division":
+        """The division with the standardisation of its training images."""
+        return cls(training, evaluation, Standardization.of(training.images))
 
 
 def load_search_data(dataset: Dataset, seed: int, cache: Path) -> Division:
@@ -41,7 +54,7 @@ def load_search_data(dataset: Dataset, seed: int, cache: Path) -> Division:
             f"{dataset.path}: {len(samples)} training images, too few to hold {dataset.validation_fraction:g} of each "
             f"class out for validation (trainer.dataset.validationFraction)"
         )
-    return Division(samples.select(training), samples.select(validation))
+    return Division.of(samples.select(training), samples.select(validation))
 
 
 def load_final_data(dataset: Dataset, cache: Path) -> Division:
@@ -61,7 +74,7 @@ def load_final_data(dataset: Dataset, cache: Path) -> Division:
             f"{dataset.path}: label {test.classes - 1} of the test set is out of range: the training set has the "
             f"labels 0 to {training.classes - 1}"
         )
-    return Division(training, LabelledImages(test.images, test.labels, training.classes))
+    return Division.of(training, LabelledImages(test.images, test.labels, training.classes))
 
 
 def split(labels: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor]:

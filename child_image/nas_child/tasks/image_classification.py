@@ -40,7 +40,7 @@ class ImageClassification(Task):
     def warm_up(self) -> None:
         """Trains every kind of layer for a step, on a few images."""
         few = torch.arange(min(8, len(self.data.training), len(self.data.evaluation)))
-        data = Division(self.data.training.select(few), self.data.evaluation.select(few))
+        data = Division.of(self.data.training.select(few), self.data.evaluation.select(few))
         network = ConvolutionalNetwork(_ONE_OF_EACH, data.training.shape, data.training.classes)
         train(network, data, self.trainer, 1, torch.device("cpu"), seed=0, on_epoch=lambda _: None)
 

@@ -1,7 +1,6 @@
 """Batches made on the device: samples are picked, standardised and augmented as whole tensors, by no other process."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Literal
 
 import torch
@@ -12,39 +11,6 @@ from nas_child.data.reading import LabelledImages
 Augmentation = Literal["None", "Crop", "CropFlip"]
 
 
-@dataclass(frozen=True, slots=True)
-class Standardization:
-    """Brings each channel to mean 0 and standard deviation 1: what is left of whitening without mixing pixels.
-
-    Attributes:
-        mean: of each channel, in units of the stored pixels (0 to 255).
-        deviation: standard deviation of each channel, in the same units.
-    """
-
-    mean: tuple[float, ...]
-    deviation: tuple[float, ...]
-
-    @classmethod
-    def of(cls, images: Tensor) -> "Standardization":
-        """That of images, uint8, (samples, channels, height, width)."""
-        # From counts of the 256 values: exact, and without a copy of the images as floats.
-        values = torch.arange(256, dtype=torch.float64)
-        means, deviations = [], []
-        for channel in range(images.shape[1]):
-            counts = torch.bincount(images[:, channel].flatten().int(), minlength=256).double()
-            mean = (counts @ values / counts.sum()).item()
-            variance = (counts @ (values - mean).square() / counts.sum()).item()
-            means.append(mean)
-            deviations.append(variance**0.5 or 1.0)  # a channel of one value becomes 0
-        return cls(tuple(means), tuple(deviations))
-
-    def on(self, device: torch.device) -> Callable[[Tensor], Tensor]:
-        """A function from uint8 images on `device` to standardised float32 images."""
-        mean = torch.tensor(self.mean, device=device)[:, None, None]
-        deviation = torch.tensor(self.deviation, device=device)[:, None, None]
-        return lambda images: (images.float() - mean) / deviation
-
-
 class Batches:
     """The batches of a set of images, on a device."""
 
@@ -53,9 +19,9 @@ class Batches:
         self.count = -(-len(data) // batch_size)  # of batches in an epoch
         self.device = device
         # Images stay on the device where they leave half of its memory to the network.
-        resident = device.type == "cpu" or data.images.nbytes < torch.cuda.mem_get_info(device)[0] / 2
-        self.images = data.images.to(device) if resident else data.images
-        self.labels = data.labels.to(device) if resident else data.labels
+        self.resident = device.type == "cpu" or data.images.nbytes < torch.cuda.mem_get_info(device)[0] / 2
+        self.images = data.images.to(device) if self.resident else data.images
+        self.labels = data.labels.to(device) if self.resident else data.labels
 
     def in_order(self) -> Iterator[tuple[Tensor, Tensor]]:
         """All samples once, as (images, labels): uint8 (batch, channels, height, width) and int64 (batch,)."""
@@ -68,7 +34,7 @@ class Batches:
     def _at(self, indices: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         # Sizes differ by one at most: the last batch is no remainder of a few samples, whose statistics would be poor.
         for batch in indices.tensor_split(self.count):
-            if self.images.device == self.device:
+            if self.resident:
                 batch = batch.to(self.device, non_blocking=True)
                 yield self.images.index_select(0, batch), self.labels.index_select(0, batch)
             else:

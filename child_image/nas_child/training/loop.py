@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nas_child.data.division import Division
-from nas_child.training.batches import Augmentation, Batches, Standardization, augment
+from nas_child.data.standardization import Standardization
+from nas_child.training.batches import Augmentation, Batches, augment
 from nas_child.training.schedule import learning_rate_factor
 
 
@@ -73,8 +74,7 @@ def train(
     """
     if device.type == "cuda":
         torch.backends.cudnn.benchmark = True  # batches have two sizes at most, so trying pays
-    standardization = Standardization.of(data.training.images)
-    standardize = standardization.on(device)
+    standardize = data.standardization.on(device)
     training = Batches(data.training, trainer.batch_size, device)
     evaluation = Batches(data.evaluation, trainer.batch_size, device)
     augmentation = _augmentation(trainer, data)
@@ -115,7 +115,7 @@ def train(
         result = EpochResult(epoch + 1, total.item() / len(data.training), evaluation_loss, accuracy)
         history.append(result)
         on_epoch(result)
-    return Training(history, standardization)
+    return Training(history, data.standardization)
 
 
 def _evaluate(

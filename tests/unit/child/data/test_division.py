@@ -87,9 +87,10 @@ def test_a_search_does_the_same_without_the_test_set(name: str, tmp_path: Path) 
         if "t10k" in path.name or path.name.startswith("test"):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     after = load_search_data(dataset, seed=3, cache=tmp_path)
-    for one, other in zip(before, after, strict=True):
-        assert torch.equal(one.images, other.images)
-        assert torch.equal(one.labels, other.labels)
+    for part in ("training", "evaluation"):
+        assert torch.equal(getattr(before, part).images, getattr(after, part).images)
+        assert torch.equal(getattr(before, part).labels, getattr(after, part).labels)
+    assert before.standardization == after.standardization
     with pytest.raises(TaskError):
         load_final_data(dataset, cache=tmp_path)
 
