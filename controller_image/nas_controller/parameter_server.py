@@ -46,13 +46,13 @@ class ParameterServer:
     def state(self) -> dict[str, Tensor]:
         """A copy of the optimizer's state and of the gradients gathered: the same for any number of shards."""
         moments = [self._adam.state[shard] for shard in self._shards if shard in self._adam.state]
-        size = (0,) if moments else self._parameters.shape
-        none = [torch.zeros(size)]
+        zeros = [torch.zeros_like(self._parameters)]
         return {
             "adam.step": moments[0]["step"].clone() if moments else torch.tensor(0.0),
-            "adam.exp_avg": torch.cat([each["exp_avg"] for each in moments] or none),
-            "adam.exp_avg_sq": torch.cat([each["exp_avg_sq"] for each in moments] or none),
-            "gathered": self._gathered.clone(),
+            "adam.exp_avg": torch.cat([each["exp_avg"] for each in moments] or zeros),
+            "adam.exp_avg_sq": torch.cat([each["exp_avg_sq"] for each in moments] or zeros),
+            # Nothing gathered, as is usual, need not be written down with every update.
+            "gathered": self._gathered[: len(self._gathered) if self._gathered_count else 0].clone(),
             "gathered.count": torch.tensor(self._gathered_count),
         }
 
@@ -60,30 +60,32 @@ class ParameterServer:
         """Puts back `parameters` and what `state()` gave.
 
         Raises:
-            ValueError: something is missing or of another size.
+            ValueError: something is missing or of another size. Nothing has changed.
         """
-        for name, expected in self.state().items():
-            if name not in state:
-                raise ValueError(f"the state of the parameter server has no {name!r}")
-            if state[name].shape != expected.shape:
-                raise ValueError(
-                    f"{name!r} of the parameter server has shape {list(state[name].shape)}, not {list(expected.shape)}"
-                )
-        if parameters.shape != self._parameters.shape:
-            raise ValueError(f"{len(parameters)} parameters where the policy has {len(self._parameters)}")
+        size = self._parameters.shape
+        _check("parameters", parameters, size)
+        for name, shape in {"adam.step": (), "adam.exp_avg": size, "adam.exp_avg_sq": size, "gathered.count": ()}.items():
+            _check(name, state.get(name), shape)
+        gathered_count = int(state["gathered.count"])
+        _check("gathered", state.get("gathered"), size if gathered_count else (0,))
         self._parameters.copy_(parameters)
-        self._gathered.copy_(state["gathered"])
-        self._gathered_count = int(state["gathered.count"])
+        self._gathered_count = gathered_count
+        self._gathered.zero_()
+        if gathered_count:
+            self._gathered.copy_(state["gathered"])
         self._adam.state.clear()
-        if not state["adam.step"]:
-            return
-        average, square = (
-            state["adam.exp_avg"].tensor_split(self._count),
-            state["adam.exp_avg_sq"].tensor_split(self._count),
-        )
-        for shard, exp_avg, exp_avg_sq in zip(self._shards, average, square, strict=False):
-            self._adam.state[shard] = {
-                "step": state["adam.step"].clone(),
-                "exp_avg": exp_avg.clone(),
-                "exp_avg_sq": exp_avg_sq.clone(),
-            }
+        if state["adam.step"] > 0:
+            parts = (state[name].tensor_split(self._count) for name in ("adam.exp_avg", "adam.exp_avg_sq"))
+            for shard, exp_avg, exp_avg_sq in zip(self._shards, *parts, strict=False):
+                self._adam.state[shard] = {
+                    "step": state["adam.step"].clone(),
+                    "exp_avg": exp_avg.clone(),
+                    "exp_avg_sq": exp_avg_sq.clone(),
+                }
+
+
+def _check(name: str, tensor: Tensor | None, shape: tuple[int, ...]) -> None:
+    if tensor is None:
+        raise ValueError(f"the state of the parameter server has no {name!r}")
+    if tensor.shape != shape:
+        raise ValueError(f"{name!r} of the parameter server has shape {list(tensor.shape)}, not {list(shape)}")

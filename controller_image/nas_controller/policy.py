@@ -21,7 +21,10 @@ from nas_controller.spaces import Space, Step
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """What the policy proposes. `log_probability`, shape [samples], is log P(decisions) when they were drawn."""
+    """What the policy proposes.
+
+    log_probability: log P of the decisions when they were drawn, shape [samples], float64.
+    """
 
     proposals: list[Proposal]
     log_probability: Tensor
@@ -31,8 +34,10 @@ class Samples:
 class Evaluation:
     """What the policy makes of given proposals, differentiable.
 
-    log_probability: of all decisions of a proposal together, shape [proposals].
-    entropy: nats a decision, mean over the decisions of a proposal, each bit of an anchor being one, shape [proposals].
+    Both have shape [proposals] and are sums in float64: a deep network has thousands of decisions.
+
+    log_probability: of all decisions of a proposal together.
+    entropy: nats a decision, mean over the decisions of a proposal, each bit of an anchor being one.
     """
 
     log_probability: Tensor
@@ -61,7 +66,8 @@ class LSTMPolicy(nn.Module):
         meta = torch.device("meta")
         self.embedding = nn.Embedding(vocabulary.choices + 2, width, device=meta)
         self.lstm = nn.LSTM(width, width, settings.layers, device=meta)
-        self.head = nn.Linear(width, vocabulary.choices, device=meta)
+        # At least one output: torch warns of layers without any, in a space where there is nothing but anchors to choose.
+        self.head = nn.Linear(width, max(vocabulary.choices, 1), device=meta)
         if vocabulary.most_anchors:
             self.anchor_embedding = nn.Embedding(vocabulary.most_anchors, width, device=meta)
             self.anchor_previous = nn.Linear(width, width, bias=False, device=meta)
@@ -73,7 +79,7 @@ class LSTMPolicy(nn.Module):
                 parameter.uniform_(-settings.init_scale, settings.init_scale, generator=generator)
         # What is added to the scores of all choices at a step of each kind, shape [kinds, choices]. It is finite, so
         # that p log p is 0 for the choices of other kinds, and has a gradient.
-        self._mask = torch.full((len(space.kinds), vocabulary.choices), -1e9)
+        self._mask = torch.full((len(space.kinds), self.head.out_features), -1e9)
         for mask, own in zip(self._mask, vocabulary.ranges, strict=True):
             mask[own] = 0.0
 
@@ -90,7 +96,7 @@ class LSTMPolicy(nn.Module):
         weights = self.lstm.all_weights
         width = self.lstm.hidden_size
         state = [(torch.zeros(count, width), torch.zeros(count, width)) for _ in weights]
-        log_probability = torch.zeros(count)
+        log_probability = torch.zeros(count, dtype=torch.float64)
         previous = torch.zeros(count, self._vocabulary.most_anchors + 1, width)  # W_prev h_j
         entering = self.embedding.weight[self._vocabulary.start].expand(count, width)
         while steps:
@@ -147,18 +153,20 @@ class LSTMPolicy(nn.Module):
         scores = self.head(hidden[replay.choice_positions]) + self._mask[replay.choice_kinds]
         scores = scores.log_softmax(1)
         chosen = scores.gather(1, replay.choice_tokens.unsqueeze(1)).squeeze(1)
-        log_probability = torch.zeros(count).index_add(0, replay.choice_proposals, chosen)
-        entropy = torch.zeros(count).index_add(0, replay.choice_proposals, -(scores.exp() * scores).sum(1))
+        entropies = -(scores.exp() * scores).sum(1)
+        zeros = torch.zeros(count, dtype=torch.float64)
+        log_probability = zeros.index_add(0, replay.choice_proposals, chosen.double())
+        entropy = zeros.index_add(0, replay.choice_proposals, entropies.double())
         if len(replay.pair_bits):
             at_anchors = hidden[replay.anchor_positions]
             previous = self.anchor_previous(at_anchors)[replay.pair_earlier]
             current = self.anchor_current(at_anchors)[replay.pair_later]
             logits = self.anchor_score(torch.tanh(previous + current)).squeeze(1)
             surprise = F.softplus(torch.where(replay.pair_bits, -logits, logits))  # -log P(bit)
-            log_probability = log_probability.index_add(0, replay.pair_proposals, -surprise)
+            log_probability = log_probability.index_add(0, replay.pair_proposals, -surprise.double())
             # With p = sigmoid(x), -p log p - (1 - p) log(1 - p) = softplus(x) - p x.
             bit_entropy = F.softplus(logits) - torch.sigmoid(logits) * logits
-            entropy = entropy.index_add(0, replay.pair_proposals, bit_entropy)
+            entropy = entropy.index_add(0, replay.pair_proposals, bit_entropy.double())
         return Evaluation(log_probability, entropy / replay.decisions.clamp(min=1))
 
     def _embed_anchors(self, bits: Tensor) -> Tensor:

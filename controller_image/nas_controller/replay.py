@@ -55,7 +55,7 @@ class Replay:
     pair_later: Tensor  # [pairs], indices of anchors
     pair_bits: Tensor  # [pairs], bool
     pair_proposals: Tensor  # [pairs]
-    decisions: Tensor  # [m], float: choices and bits of each proposal
+    decisions: Tensor  # [m]: choices and bits of each proposal
 
 
 def prepare(space: Space, vocabulary: Vocabulary, proposals: Sequence[Proposal]) -> Replay:
@@ -107,7 +107,7 @@ def prepare(space: Space, vocabulary: Vocabulary, proposals: Sequence[Proposal])
         pair_later=torch.from_numpy(np.concatenate(later)),
         pair_bits=torch.from_numpy(np.concatenate(pair_bits)),
         pair_proposals=owners,
-        decisions=torch.bincount(torch.cat([columns[3], owners]), minlength=count).float(),
+        decisions=torch.bincount(torch.cat([columns[3], owners]), minlength=count),
     )
 
 

@@ -66,7 +66,7 @@ class Reinforce(Algorithm):
         if not all(map(math.isfinite, rewards)):
             raise ValueError(f"rewards must be finite: {rewards}")
         baselines = self._baselines(rewards)
-        advantages = torch.tensor([reward - b for reward, b in zip(rewards, baselines, strict=True)])
+        advantages = torch.tensor(rewards, dtype=torch.float64) - torch.tensor(baselines, dtype=torch.float64)
 
         vector_to_parameters(snapshot, self._policy.parameters())
         evaluation = self._policy.evaluate([rewarded.proposal for rewarded in batch])
