@@ -64,8 +64,10 @@ class ParameterServer:
         """
         size = self._parameters.shape
         _check("parameters", parameters, size)
-        for name, shape in {"adam.step": (), "adam.exp_avg": size, "adam.exp_avg_sq": size, "gathered.count": ()}.items():
-            _check(name, state.get(name), shape)
+        for name in ("adam.step", "gathered.count"):
+            _check(name, state.get(name), ())
+        for name in ("adam.exp_avg", "adam.exp_avg_sq"):
+            _check(name, state.get(name), size)
         gathered_count = int(state["gathered.count"])
         _check("gathered", state.get("gathered"), size if gathered_count else (0,))
         self._parameters.copy_(parameters)

@@ -66,7 +66,7 @@ class LSTMPolicy(nn.Module):
         meta = torch.device("meta")
         self.embedding = nn.Embedding(vocabulary.choices + 2, width, device=meta)
         self.lstm = nn.LSTM(width, width, settings.layers, device=meta)
-        # At least one output: torch warns of layers without any, in a space where there is nothing but anchors to choose.
+        # At least one output: torch warns of a layer without any, and a space may have nothing but anchors to choose.
         self.head = nn.Linear(width, max(vocabulary.choices, 1), device=meta)
         if vocabulary.most_anchors:
             self.anchor_embedding = nn.Embedding(vocabulary.most_anchors, width, device=meta)

@@ -91,7 +91,7 @@ def reference(policy: LSTMPolicy, space: Space, proposal: Proposal) -> tuple[flo
                 + weights[f"lstm.weight_hh_l{n}"] @ h[n]
                 + weights[f"lstm.bias_hh_l{n}"]
             )
-            i, f, g, o = gates.split(width)
+            i, f, g, o = gates.view(4, width)
             c[n] = torch.sigmoid(f) * c[n] + torch.sigmoid(i) * torch.tanh(g)
             h[n] = torch.sigmoid(o) * torch.tanh(c[n])
         if space.kinds[step.kind].anchor:
