@@ -43,7 +43,7 @@ _BEST = """JOIN results r ON r.trial = t.trial WHERE r.sequence IN (
 _OPEN_TRIALS = f"""
 SELECT {_SAMPLED}, b.version, r.reward,
     (SELECT coalesce(sum(lost), 0) FROM leases WHERE trial = t.trial)
-FROM batches b JOIN trials t ON t.batch = b.batch LEFT JOIN results r ON r.trial = t.trial
+FROM batches b INDEXED BY open_batches JOIN trials t ON t.batch = b.batch LEFT JOIN results r ON r.trial = t.trial
 WHERE b.consumed_by IS NULL ORDER BY b.batch, t.trial
 """  # noqa: S608 - made of constants
 _LAST = """

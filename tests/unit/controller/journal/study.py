@@ -1,8 +1,9 @@
 """`Study`: makes valid records of a search, and knows what a journal of them must answer."""
 
+import itertools
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -102,7 +103,7 @@ class Study:
         return [BatchSampled(self.last_batch, version, sampled, self.time)]
 
     def grant(self, choice: int) -> list[Record]:
-        trial = self._pick(choice, [t for t in self.trials if t.held is None and t.result is None])
+        trial = self._pick(choice, [t for t in self._open() if t.held is None and t.result is None])
         if trial is None:
             return []
         number = trial.sampled.trial
@@ -119,7 +120,7 @@ class Study:
         return [lease]
 
     def take_up_again(self, choice: int) -> list[Record]:
-        trial = self._pick(choice, [t for t in self.trials if t.held is None and t.result is None and t.leases])
+        trial = self._pick(choice, [t for t in self._open() if t.held is None and t.result is None and t.leases])
         if trial is None:
             return []
         trial.held = trial.leases[choice % len(trial.leases)]
@@ -127,7 +128,7 @@ class Study:
         return [trial.held]
 
     def end_lease(self, choice: int) -> list[Record]:
-        trial = self._pick(choice, [t for t in self.trials if t.held is not None])
+        trial = self._pick(choice, [t for t in self._open() if t.held is not None])
         if trial is None or trial.held is None:
             return []
         reason = ("Released", "Lost", "Expired")[choice % 3]
@@ -139,7 +140,7 @@ class Study:
         return [ended]
 
     def finish(self, choice: int) -> list[Record]:
-        trial = self._pick(choice, [t for t in self.trials if t.result is None])
+        trial = self._pick(choice, [t for t in self._open() if t.result is None])
         if trial is None:
             return []
         # the lease that holds it; or one that has ended, late; or none
@@ -207,6 +208,9 @@ class Study:
     def learn_fact(self, choice: int) -> list[Record]:
         self.facts[f"key-{choice % 3}"] = str(choice)
         return [FactLearned(f"key-{choice % 3}", str(choice))]
+
+    def _open(self) -> list[Trial]:
+        return [trial for trials in self.batches.values() for trial in trials]
 
     @staticmethod
     def _pick(choice: int, candidates: list[T]) -> T | None:
@@ -289,17 +293,15 @@ class Study:
                 assert journal.lease_end(lease.lease) == self.ended.get(lease.lease)
 
 
-def random_writes(study: Study, seed: int, count: int) -> list[tuple[Record, ...]]:
-    """`count` writes of 1 to 4 actions each. Write k, from 1, says so in the fact "write"."""
+def random_writes(study: Study, seed: int) -> Iterator[tuple[Record, ...]]:
+    """Writes of 1 to 4 actions each, without end. Write k, from 1, says so in the fact "write"."""
     chance = random.Random(seed)
-    writes: list[tuple[Record, ...]] = []
-    for number in range(1, count + 1):
+    for number in itertools.count(1):
         records: list[Record] = [FactLearned("write", str(number))]
         study.facts["write"] = str(number)
         for _ in range(chance.randint(1, 4)):
             records += study.act(chance.randrange(1000), chance.randrange(1000))
-        writes.append(tuple(records))
-    return writes
+        yield tuple(records)
 
 
 def fill(journal: Journal, trials: int, start: int = 1) -> None:
