@@ -1,6 +1,74 @@
+# `make demo` and `make test` set everything up that they need, in .venv beside this file.
+
 VENV := .venv
 BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+DEMO := runs/demo
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help:  ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(READY): requirements/dev.txt pyproject.toml tools/setup
+	tools/setup $(VENV)
+	@touch $@
+
+.PHONY: setup
+setup: $(READY)  ## Make the Python environment in .venv (5 GB: PyTorch with its CUDA libraries)
+
+.PHONY: demo
+demo: $(READY)  ## Search for a network that reads handwritten digits, then train the best one: about 5 minutes on 2 cores
+	@rm -rf $(DEMO)
+	@echo "==> 1/4 Searching: a recurrent policy designs networks, workers train them"
+	$(BIN)/nas run manifests/samples/digits.yaml --state $(DEMO)
+	@echo "==> 2/4 Training the best architecture to the end"
+	$(BIN)/nas train best --state $(DEMO)
+	@echo "==> 3/4 Drawing the search"
+	$(BIN)/nas plot --state $(DEMO) -o $(DEMO)/curve.png
+	@echo "==> 4/4 Drawing the best architecture"
+	$(BIN)/nas plot --state $(DEMO) --trial best -o $(DEMO)/architecture.png
+	@echo "==> Done. Look at $(DEMO)/curve.png and $(DEMO)/architecture.png"
+	@echo "    Take the network away as readable PyTorch: $(BIN)/nas export best --state $(DEMO) -o my_network"
+
+.PHONY: test
+test: $(READY)  ## Run the tests, one process a core
+	@echo "==> Testing"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile
+
+.PHONY: lint
+lint: $(READY)  ## Check format, style, types, layers, and that generated files are up to date
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy api controller_image child_image operator cli benchmarks
+	$(BIN)/lint-imports
+	$(BIN)/python -m nas_operator.crd --check -o manifests/crds
+	$(BIN)/python -m nas_api.reference --check -o docs/reference
+
+.PHONY: format
+format: $(READY)  ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
 
 .PHONY: proto
-proto:  ## Generate the gRPC code from api/nas_api/rpc/trials.proto
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -Iapi --python_out=api --grpc_python_out=api --mypy_out=quiet:api --mypy_grpc_out=quiet:api api/nas_api/rpc/trials.proto
+proto: $(READY)  ## Generate the gRPC code from api/nas_api/rpc/trials.proto
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -Iapi --python_out=api --grpc_python_out=api \
+	    --mypy_out=quiet:api --mypy_grpc_out=quiet:api api/nas_api/rpc/trials.proto
+
+.PHONY: crds
+crds: $(READY)  ## Generate manifests/crds from the models
+	$(BIN)/python -m nas_operator.crd -o manifests/crds
+
+.PHONY: reference
+reference: $(READY)  ## Generate docs/reference from the models
+	$(BIN)/python -m nas_api.reference -o docs/reference
+
+.PHONY: lock
+lock: $(READY)  ## Pin the newest versions that pyproject.toml allows in requirements/dev.txt
+	$(BIN)/uv pip compile --upgrade -q pyproject.toml --all-extras --no-emit-index-url --no-header --no-annotate \
+	    --python-version 3.11 -o requirements/dev.txt
+
+.PHONY: clean
+clean:  ## Remove the environment and what runs have left
+	rm -rf $(VENV) runs .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
