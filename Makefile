@@ -66,7 +66,7 @@ reference: $(READY)  ## Generate docs/reference from the models
 
 .PHONY: lock
 lock: $(READY)  ## Pin the newest versions that pyproject.toml allows in requirements/dev.txt
-	$(BIN)/uv pip compile --upgrade -q pyproject.toml --all-extras --no-emit-index-url --no-header --no-annotate \
+	PATH="$$PATH:$(BIN)" uv pip compile --upgrade -q pyproject.toml --all-extras --no-emit-index-url --no-header --no-annotate \
 	    --python-version 3.11 -o requirements/dev.txt
 
 .PHONY: clean
