@@ -10,6 +10,7 @@ import math
 import time
 from concurrent.futures import Future
 from dataclasses import dataclass
+from itertools import count
 
 from nas_api.spec import NASSearch
 from nas_api.spec.base import parse_duration
@@ -41,8 +42,10 @@ from nas_controller.proposal import Proposal
 from nas_controller.reward import NoRewardError, compute_reward
 from nas_controller.spaces import build_space
 
-# Complete batches that may wait for their updates before sampling for waiting workers comes first.
+# Complete batches that may wait for their updates before sampling for workers that wait has its turn.
 _BACKLOG = 4
+# Most batches that are sampled in one go: with hundreds of workers that wait it is an eighth of the work.
+_BATCHES_AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,7 @@ class Engine:
             max_version_lag=parallelism.max_version_lag,
         )
         self._job: SampleJob | LearnJob | None = None
+        self._sampled_last = False
         self._leases_granted = 0
         self._recover(journal.recover())
         if data_shape is not None:
@@ -135,23 +139,28 @@ class Engine:
         if self._job is not None:
             return None
         complete = self._ledger.next_complete(self._version)
-        count = self._next_count() if wanted > self._ledger.pending else 0
-        if complete is not None and (count == 0 or self._ledger.complete <= _BACKLOG):
+        sizes = self._next_sizes(wanted - self._ledger.pending)
+        # Learning comes first. When it cannot keep up with workers that wait, the two take turns.
+        if complete is not None and (not sizes or self._ledger.complete <= _BACKLOG or self._sampled_last):
             self._job = LearnJob(complete)
-        elif count > 0:
+        elif sizes:
             depth = self._space.depth(self._last_trial)
-            self._job = SampleJob(self._last_batch + 1, self._last_trial + 1, count, depth)
+            self._job = SampleJob(self._last_batch + 1, self._last_trial + 1, sizes, depth)
+        if self._job is not None:
+            self._sampled_last = isinstance(self._job, SampleJob)
         return self._job
 
-    def _next_count(self) -> int:
-        """Architectures of the next batch; 0 when none may be sampled now."""
-        if self.verdict.state != "RUNNING" or not self._ledger.may_open():
-            return 0
-        if self.needs_data_shape and self.data_shape is None:
-            return 0
-        count = self.manifest.spec.controller.parallelism.batch_size
+    def _next_sizes(self, wanted: int) -> tuple[int, ...]:
+        """Sizes of the batches to sample next for `wanted` more trials; empty when none may be sampled now."""
+        if wanted <= 0 or self.verdict.state != "RUNNING" or (self.needs_data_shape and self.data_shape is None):
+            return ()
+        size = self.manifest.spec.controller.parallelism.batch_size
         limit = self.manifest.spec.budget.max_trials
-        return count if limit is None else min(count, max(0, limit - self._last_trial))
+        batches = min(-(-wanted // size), _BATCHES_AT_ONCE)
+        room = self._ledger.room()
+        batches = batches if room is None else min(batches, room)
+        trials = batches * size if limit is None else min(batches * size, max(0, limit - self._last_trial))
+        return tuple(min(size, trials - start) for start in range(0, trials, size))
 
     def run(self, job: SampleJob | LearnJob) -> Sampled | Update:
         """Does a job. The slow part, which touches the learner only.
@@ -161,10 +170,13 @@ class Engine:
         """
         if isinstance(job, LearnJob):
             return self._learner.learn(job.batch.number, job.batch.version, job.batch.rewarded())
-        batch = self._learner.sample(job.batch, job.count, job.depth, accept=self._acceptable)
+        accept = self._acceptable if self.needs_data_shape else None
+        numbers = count(job.first_trial)
         return Sampled(
-            batch,
-            tuple(self._trial(job.first_trial + i, job.batch, proposal) for i, proposal in enumerate(batch.proposals)),
+            tuple(
+                (batch, tuple(self._trial(next(numbers), batch.batch, proposal) for proposal in batch.proposals))
+                for batch in self._learner.sample(job.first_batch, job.sizes, job.depth, accept)
+            )
         )
 
     def _acceptable(self, proposal: Proposal) -> bool:
@@ -188,10 +200,13 @@ class Engine:
         job, self._job = self._job, None
         if isinstance(result, Sampled):
             assert isinstance(job, SampleJob)
-            self._last_batch = job.batch
-            self._last_trial += len(result.trials)
-            self._ledger.add(Batch(job.batch, result.batch.version, [OpenTrial(trial) for trial in result.trials]))
-            return self.journal.write(BatchSampled(job.batch, result.batch.version, result.trials, time.time()))
+            for batch, trials in result.batches:
+                self._last_batch = batch.batch
+                self._last_trial += len(trials)
+                self._ledger.add(Batch(batch.batch, batch.version, [OpenTrial(trial) for trial in trials]))
+            return self.journal.write(
+                *(BatchSampled(batch.batch, batch.version, trials, time.time()) for batch, trials in result.batches)
+            )
         assert isinstance(job, LearnJob)
         self._ledger.remove(job.batch)
         self._version = result.version

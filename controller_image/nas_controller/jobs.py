@@ -9,11 +9,11 @@ from nas_controller.ledger import Batch
 
 @dataclass(frozen=True, slots=True)
 class SampleJob:
-    """To sample a batch of `count` architectures at the given depth."""
+    """To sample batches of the given sizes and depth. Their numbers and those of their trials follow the first ones."""
 
-    batch: int
+    first_batch: int
     first_trial: int
-    count: int
+    sizes: tuple[int, ...]
     depth: int
 
 
@@ -26,7 +26,6 @@ class LearnJob:
 
 @dataclass(frozen=True, slots=True)
 class Sampled:
-    """The result of a `SampleJob`."""
+    """The result of a `SampleJob`: each batch with its trials."""
 
-    batch: SampledBatch
-    trials: tuple[SampledTrial, ...]
+    batches: tuple[tuple[SampledBatch, tuple[SampledTrial, ...]], ...]

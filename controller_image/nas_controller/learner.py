@@ -8,6 +8,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import torch
@@ -68,13 +69,13 @@ class Learner:
         self._references: Counter[int] = Counter()
 
     def sample(
-        self, batch: int, count: int, depth: int, accept: Callable[[Proposal], bool] | None = None
-    ) -> SampledBatch:
-        """Samples `count` architectures at the newest version.
+        self, first_batch: int, sizes: Sequence[int], depth: int, accept: Callable[[Proposal], bool] | None = None
+    ) -> list[SampledBatch]:
+        """Samples consecutive batches at the newest version, in one go: many take hardly longer than one.
 
         Args:
-            batch: the batch's number. It seeds the sampling, so it must be new.
-            count: how many architectures.
+            first_batch: number of the first one. It seeds the sampling, so it must be new.
+            sizes: how many architectures each batch has.
             depth: their depth.
             accept: which proposals will do; the others are drawn again. The gradient stays that of the policy as it is,
                 without the constant by which rejection scales its probabilities.
@@ -82,12 +83,13 @@ class Learner:
         Raises:
             NoAcceptableArchitectureError: of 1,000 candidates in a row none was accepted.
         """
+        count = sum(sizes)
         accepted: list[Proposal] = []
         rejected = 0
         attempt = 0
         while len(accepted) < count:
             # Always `count` candidates, so that what is drawn does not depend on how many are still wanted.
-            seed = derived_seed(self._seed, batch, attempt)
+            seed = derived_seed(self._seed, first_batch, attempt)
             for proposal in self._algorithm.propose(count, depth, seed):
                 if accept is None or accept(proposal):
                     accepted.append(proposal)
@@ -100,8 +102,9 @@ class Learner:
                         "keeps the constraints: relax searchSpace.convNet.constraints, or offer smaller choices"
                     )
             attempt += 1
-        self._references[self.version] += 1
-        return SampledBatch(batch, self.version, tuple(accepted[:count]))
+        self._references[self.version] += len(sizes)
+        drawn = iter(accepted)
+        return [SampledBatch(first_batch + i, self.version, tuple(islice(drawn, size))) for i, size in enumerate(sizes)]
 
     def learn(self, batch: int, version: int, rewarded: Sequence[Rewarded]) -> Update:
         """One update from a finished batch that was sampled at `version`."""

@@ -60,6 +60,7 @@ class Ledger:
         self._max_version_lag = max_version_lag
         self._batches: dict[int, Batch] = {}
         self._trials: dict[int, OpenTrial] = {}
+        self._with_pending: dict[int, Batch] = {}
         self._complete: list[Batch] = []  # in the order in which they were completed
         self.pending = 0
         self.held = 0
@@ -80,6 +81,8 @@ class Ledger:
         self._trials.update({trial.sampled.trial: trial for trial in batch.trials})
         self.pending += len(batch.pending)
         self.held += sum(trial.holder is not None for trial in batch.trials)
+        if batch.pending:
+            self._with_pending[batch.number] = batch
         if batch.unfinished == 0:
             self._complete.append(batch)
 
@@ -87,34 +90,35 @@ class Ledger:
         """The trial of that number, if its batch is open."""
         return self._trials.get(trial)
 
-    def may_open(self) -> bool:
-        """Whether another batch may be sampled now.
+    def room(self) -> int | None:
+        """How many more batches may be sampled now. None: any number.
 
         With a bound L on the lag no more than L + 1 batches can be open: made one after the other, the last of more
         would lag by more.
         """
-        return (self._replicas is None or len(self._batches) < self._replicas) and (
-            self._max_version_lag is None or len(self._batches) <= self._max_version_lag
-        )
+        bounds = [] if self._replicas is None else [self._replicas]
+        if self._max_version_lag is not None:
+            bounds.append(self._max_version_lag + 1)
+        return max(0, min(bounds) - len(self._batches)) if bounds else None
 
     def next_pending(self) -> OpenTrial | None:
         """The trial that should go out next: of the batch that is nearest to completion, the older one among equals."""
-        candidates = (batch for batch in self._batches.values() if batch.pending)
-        batch = min(candidates, key=lambda b: (b.unfinished, b.number), default=None)
+        batch = min(self._with_pending.values(), key=lambda b: (b.unfinished, b.number), default=None)
         return batch.pending[0] if batch else None
 
     def hold(self, trial: OpenTrial, lease: str) -> None:
         """A lease takes a pending trial."""
-        self._batches[trial.sampled.batch].pending.remove(trial)
+        self._take(trial)
         trial.holder = lease
-        self.pending -= 1
         self.held += 1
 
     def give_back(self, trial: OpenTrial, *, lost: bool) -> None:
         """A held trial waits for a worker again, before the others of its batch."""
         trial.holder = None
         trial.lost += lost
-        self._batches[trial.sampled.batch].pending.appendleft(trial)
+        batch = self._batches[trial.sampled.batch]
+        batch.pending.appendleft(trial)
+        self._with_pending[batch.number] = batch
         self.pending += 1
         self.held -= 1
 
@@ -122,8 +126,7 @@ class Ledger:
         """A held or pending trial has its reward."""
         batch = self._batches[trial.sampled.batch]
         if trial.holder is None:
-            batch.pending.remove(trial)
-            self.pending -= 1
+            self._take(trial)
         else:
             trial.holder = None
             self.held -= 1
@@ -131,6 +134,14 @@ class Ledger:
         batch.unfinished -= 1
         if batch.unfinished == 0:
             self._complete.append(batch)
+
+    def _take(self, trial: OpenTrial) -> None:
+        """A pending trial does not wait any more."""
+        batch = self._batches[trial.sampled.batch]
+        batch.pending.remove(trial)
+        if not batch.pending:
+            del self._with_pending[batch.number]
+        self.pending -= 1
 
     def next_complete(self, version: int) -> Batch | None:
         """The batch whose update should be made next, when the policy is at `version`.

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -13,8 +14,8 @@ from typing import Any
 
 import grpc
 import pytest
-
 from nas_api.certificates import CertificateAuthority, Identity, channel_credentials
+from nas_api.rpc import trials_pb2 as pb
 from nas_api.rpc import trials_pb2_grpc as rpc
 
 # A process forked off one that has imported the controller starts in a tenth of a second, not in four.
@@ -91,6 +92,15 @@ class ControllerProcess:
         self.process.join(60)
         return self.process.exitcode
 
+    def wait_until_ended(self) -> None:
+        """Waits until the search has ended and everything is learnt."""
+        with self.channel("admin") as channel:
+            service = rpc.SearchServiceStub(channel)
+            while (
+                service.GetSummary(pb.GetSummaryRequest(), timeout=20, wait_for_ready=True).state == pb.Summary.RUNNING
+            ):
+                time.sleep(0.02)
+
     def channel(self, certificates: str = "worker") -> grpc.Channel:
         """A channel of its own to the controller, with the certificate of that name."""
         options: list[tuple[str, Any]] = [
@@ -100,9 +110,6 @@ class ControllerProcess:
             ("grpc.max_reconnect_backoff_ms", 200),
         ]
         return grpc.secure_channel(self.listen, channel_credentials(self.directory / certificates), options)
-
-    def trials(self, channel: grpc.Channel) -> rpc.TrialServiceStub:
-        return rpc.TrialServiceStub(channel)
 
 
 @pytest.fixture(scope="session")

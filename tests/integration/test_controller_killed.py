@@ -1,4 +1,4 @@
-"""`kill -9` of the controller at any instant: nothing is lost, nothing counts twice, and the policy is the same bit for bit."""
+"""`kill -9` of the controller at any instant: nothing is lost, nothing counts twice, and the policy is the same."""
 
 import hashlib
 import random
@@ -11,7 +11,6 @@ import grpc
 import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, given, settings
-
 from nas_api.rpc import trials_pb2 as pb
 from nas_api.rpc import trials_pb2_grpc as rpc
 from nas_controller.journal.journal import Recovered, TrialRecord
@@ -88,8 +87,10 @@ def journal_of(directory: Path) -> tuple[Recovered, list[TrialRecord]]:
 
 
 def run(make_controller, directory: Path, kill_points: list[tuple[int, float]]) -> Worker:
-    """A whole search with one worker. At each of `kill_points`, (call, seconds), the controller is killed so long after that call
-    is made, and started again."""
+    """A whole search with one worker.
+
+    At each of `kill_points`, (call, seconds), the controller is killed so long after that call, and started again.
+    """
     directory.mkdir()
     controller = make_controller(directory)
     controller.write_manifest(SPEC)
@@ -113,10 +114,11 @@ def run(make_controller, directory: Path, kill_points: list[tuple[int, float]]) 
             killers[-1].start()
 
     with controller.channel() as channel:
-        worker = Worker("worker", controller.trials(channel), before_call)
+        worker = Worker("worker", rpc.TrialServiceStub(channel), before_call)
         worker.run()
     for killer in killers:
         killer.join()
+    controller.wait_until_ended()
     assert controller.stop() == 0
     return worker
 
@@ -158,7 +160,7 @@ def test_with_many_workers_nothing_is_lost_and_nothing_counts_twice(seed, make_c
     controller.start()
     rng = random.Random(seed)
     with controller.channel() as channel:
-        workers = [Worker(f"worker-{i}", controller.trials(channel), lambda: None) for i in range(6)]
+        workers = [Worker(f"worker-{i}", rpc.TrialServiceStub(channel), lambda: None) for i in range(6)]
         threads = [threading.Thread(target=worker.run) for worker in workers]
         for thread in threads:
             thread.start()

@@ -58,6 +58,11 @@ class _Waiter:
     request_id: str
     granted: "asyncio.Future[Grant | None]"
 
+    def answer(self, grant: Grant | None) -> None:
+        """Ends the wait, unless the caller has given up meanwhile."""
+        if not self.granted.done():
+            self.granted.set_result(grant)
+
 
 @dataclass(slots=True)
 class Coordinator:
@@ -129,7 +134,7 @@ class Coordinator:
         waiter = _Waiter(worker, request_id, asyncio.get_running_loop().create_future())
         superseded = self._waiters.pop(worker.name, None)  # an earlier try of the same call, say
         if superseded is not None:
-            superseded.granted.set_result(None)
+            superseded.answer(None)
         self._waiters[worker.name] = waiter
         self._serve()
         self._work.set()
@@ -198,20 +203,23 @@ class Coordinator:
         while self._waiters and self.engine.pending:
             name = next(iter(self._waiters))
             waiter = self._waiters[name]
+            if waiter.granted.done():  # cancelled this very moment
+                del self._waiters[name]
+                continue
             granted = self.engine.grant(name, waiter.request_id)
             if granted is None:
                 return
             del self._waiters[name]
             lease, trial, durable = granted
             waiter.worker.trial, waiter.worker.since = lease.trial, time.monotonic()
-            waiter.granted.set_result(Grant(lease, trial, durable))
+            waiter.answer(Grant(lease, trial, durable))
 
     def _dismiss(self) -> None:
         """Answers the waiting calls of workers that should go."""
         for name, waiter in list(self._waiters.items()):
             if self.retirement(waiter.worker) is not None:
                 del self._waiters[name]
-                waiter.granted.set_result(None)
+                waiter.answer(None)
 
     def _wanted(self) -> int:
         """Trials that should be pending: one for each worker that waits, and with many workers some in reserve.

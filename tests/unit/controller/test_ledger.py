@@ -87,16 +87,16 @@ def test_an_incomplete_batch_is_not_learnt() -> None:
 def test_no_more_batches_are_open_than_there_are_replicas() -> None:
     ledger = Ledger(replicas=2, max_version_lag=None)
     ledger.add(batch(1, 0))
-    assert ledger.may_open()
+    assert ledger.room()
     ledger.add(batch(2, 0))
-    assert not ledger.may_open()
+    assert ledger.room() == 0
 
 
 def test_a_lag_of_zero_allows_one_batch_at_a_time() -> None:
     ledger = Ledger(replicas=None, max_version_lag=0)
-    assert ledger.may_open()
+    assert ledger.room()
     ledger.add(batch(1, 0))
-    assert not ledger.may_open()
+    assert ledger.room() == 0
 
 
 @pytest.mark.parametrize("pending_first", [True, False])
@@ -118,7 +118,7 @@ def test_no_update_lags_by_more_than_the_bound_and_none_is_stuck(max_lag: int, d
     version = 0
     unfinished: list[Batch] = []
     for number in range(1, 30):
-        if ledger.may_open() and data.draw(st.booleans(), label="open"):
+        if ledger.room() and data.draw(st.booleans(), label="open"):
             opened = batch(number, version, size=1)
             ledger.add(opened)
             unfinished.append(opened)
