@@ -23,8 +23,8 @@ logger = logging.getLogger("nas_controller")
 EX_CONFIG = 78
 # Seconds that calls under way have to end when the controller stops.
 _GRACE = 1.0
-# Seconds. The event loop shares the interpreter with the learner's thread: with the default of 5 ms every wake-up of the
-# loop could wait that long for it.
+# Seconds. The event loop shares the interpreter with the learner's thread: with the default of 5 ms every wake-up of
+# the loop could wait that long for it.
 _SWITCH_INTERVAL = 0.0005
 
 

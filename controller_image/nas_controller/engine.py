@@ -175,7 +175,7 @@ class Engine:
         return Sampled(
             tuple(
                 (batch, tuple(self._trial(next(numbers), batch.batch, proposal) for proposal in batch.proposals))
-                for batch in self._learner.sample(job.first_batch, job.sizes, job.depth, accept)
+                for batch in self._learner.sample_batches(job.first_batch, job.sizes, job.depth, accept)
             )
         )
 

@@ -69,6 +69,12 @@ class Learner:
         self._references: Counter[int] = Counter()
 
     def sample(
+        self, batch: int, count: int, depth: int, accept: Callable[[Proposal], bool] | None = None
+    ) -> SampledBatch:
+        """Samples one batch of `count` architectures: see `sample_batches`."""
+        return self.sample_batches(batch, [count], depth, accept)[0]
+
+    def sample_batches(
         self, first_batch: int, sizes: Sequence[int], depth: int, accept: Callable[[Proposal], bool] | None = None
     ) -> list[SampledBatch]:
         """Samples consecutive batches at the newest version, in one go: many take hardly longer than one.

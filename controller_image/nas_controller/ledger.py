@@ -146,10 +146,10 @@ class Ledger:
     def next_complete(self, version: int) -> Batch | None:
         """The batch whose update should be made next, when the policy is at `version`.
 
-        Batches are taken in the order in which they were completed. With a bound L on the lag a batch sampled at version
-        v must be made into one of the updates v + 1 ... v + L + 1, so one that would leave too little room for the
-        others waits (earliest deadline first decides whether room is left). Stale synchronous parallel (Ho et al. 2013)
-        bounds staleness too, but makes fast workers wait; here only the update waits.
+        Batches are taken in the order in which they were completed. With a bound L on the lag a batch sampled at
+        version v must be made into one of the updates v + 1 ... v + L + 1, so one that would leave too little room for
+        the others waits (earliest deadline first decides whether room is left). Stale synchronous parallel (Ho et al.
+        2013) bounds staleness too, but makes fast workers wait; here only the update waits.
         """
         for batch in self._complete:
             if self._max_version_lag is None:

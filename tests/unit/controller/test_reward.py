@@ -47,7 +47,7 @@ def test_values_that_are_not_the_metric_are_passed_over() -> None:
 
 
 def test_a_metric_that_was_never_reported_names_what_was() -> None:
-    with pytest.raises(NoRewardError, match="never reported 'val_accuracy'.*reported accuracy, loss") as caught:
+    with pytest.raises(NoRewardError, match=r"never reported 'val_accuracy'.*reported accuracy, loss") as caught:
         compute_reward([Measurement(1, {"loss": 1.0, "accuracy": 0.5}, 0.0)], Reward())
     assert caught.value.reason == "NoMetric"
 

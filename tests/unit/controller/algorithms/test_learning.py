@@ -14,8 +14,8 @@ torch.set_num_threads(1)
 SEEDS = range(20)
 TRIALS = 640
 LAYERS = 4
-# Smaller than the paper's, with a higher learning rate and an entropy bonus, so that the test takes seconds: 4 layers of
-# 16 filter shapes each and 6 possible skip connections make 4,194,304 networks, one of which is the best.
+# Smaller than the paper's, with a higher learning rate and an entropy bonus, so that the test takes seconds: 4 layers
+# of 16 filter shapes each and 6 possible skip connections make 4,194,304 networks, one of which is the best.
 SPACE = ConvNetSpace(spec.ConvNetSpace(layers=spec.DepthSchedule(initial=LAYERS, max=LAYERS), filters=(24,)))
 REINFORCE = spec.Reinforce(learning_rate=0.01, entropy_weight=0.2)
 
