@@ -5,7 +5,9 @@ A worker holds one task. It calls `prepare` and `warm_up` once, then forks a pro
 """
 
 import math
+import operator
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -16,6 +18,11 @@ from nas_api.spec.trainer import Trainer
 
 if TYPE_CHECKING:
     import torch
+
+
+# Of one report, as far as a controller takes them.
+_MAX_METRICS = 100
+_MAX_NAME = 253
 
 
 class DataShape(NamedTuple):
@@ -171,6 +178,39 @@ def check_finite(step: int, metrics: dict[str, float]) -> None:
     for name, value in metrics.items():
         if not math.isfinite(value):
             raise TrialFailure(FailureReason.NON_FINITE_METRIC, f"{name} is {value} at step {step}")
+
+
+def check_report(step: Any, metrics: Mapping[str, Any]) -> tuple[int, dict[str, float]]:
+    """The step and the metrics of a user's report as numbers.
+
+    Raises:
+        TypeError: one of them is no number.
+        ValueError: there are too many, or the name of one is too long.
+        TrialFailure: one is not finite.
+    """
+    try:
+        whole = operator.index(step)
+    except TypeError:
+        raise TypeError(f"report(): step is {step!r}: give a whole number, such as the number of the epoch") from None
+    if not -(2**63) <= whole < 2**63:
+        raise ValueError(f"report(): step {whole} does not fit into 64 bits")
+    if len(metrics) > _MAX_METRICS:
+        raise ValueError(f"report() with {len(metrics)} metrics: {_MAX_METRICS} are the most")
+    for name in metrics:
+        if len(name) > _MAX_NAME:
+            raise ValueError(f"report(): the name of metric {name[:40]}... is longer than {_MAX_NAME} characters")
+    values = {name: _number(name, value) for name, value in metrics.items()}
+    check_finite(whole, values)
+    return whole, values
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        if not isinstance(value, str | bytes):
+            return float(value)  # of a tensor of one element, too
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        pass
+    raise TypeError(f"report(): {name} is {repr(value)[:100]} ({type(value).__name__}): give one number")
 
 
 def load_task(trainer: Trainer) -> Task:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from nas_api.spec.trainer import Trainer
 
-from nas_child.task import FailureReason, Report, Task, TaskError, Trial, TrialFailure, check_finite
+from nas_child.task import FailureReason, Report, Task, TaskError, Trial, TrialFailure, check_report
 
 TaskFunction = Callable[[Trial, Report], object]
 
@@ -45,10 +45,9 @@ class UserTask(Task):
 
         def checked(step: int, **metrics: float) -> None:
             nonlocal reported
-            metrics = {name: float(value) for name, value in metrics.items()}  # of a tensor, too
-            check_finite(step, metrics)
-            report(step, **metrics)
-            reported += len(metrics)
+            step, values = check_report(step, metrics)
+            report(step, **values)
+            reported += len(values)
 
         self.function(trial, checked)
         if not reported:
