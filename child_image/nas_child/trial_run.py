@@ -1,0 +1,265 @@
+"""`TrialRun`: one architecture in training, from the assignment to what comes of it."""
+
+import asyncio
+import json
+import logging
+import signal
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from nas_api.rpc import trials_pb2 as pb
+from nas_api.spec import NASSearchSpec
+from nas_api.spec.base import parse_duration
+
+from nas_child.controller_client import CallRefusedError, ControllerClient
+from nas_child.fork_server_client import ForkServerClient, ForkServerDiedError, TrialChannel, TrialEnded
+from nas_child.oom_killer import oom_kills
+from nas_child.series import Point, Series
+from nas_child.task import FailureReason
+from nas_child.trial_log import TrialLog, log_path
+
+logger = logging.getLogger(__name__)
+
+# Seconds that a task has, after it is told to stop early, to call `report` once more.
+_STOP_GRACE = 10.0
+
+
+class Order(StrEnum):
+    """What a trial in training is told to do."""
+
+    STOP_EARLY = "stop early"
+    RELEASE = "release"
+    ABANDON = "abandon"
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """The trial has a result."""
+
+    outcome: pb.Outcome.ValueType
+    reason: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """The trial has none, and its architecture shall go out again."""
+
+    reason: str
+    lost: bool
+    """Whether its process died: that counts as an attempt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Abandoned:
+    """The trial is nobody's business any more."""
+
+
+End = Completed | Released | Abandoned
+
+
+class TrialRun:
+    """One architecture in training."""
+
+    def __init__(
+        self,
+        assignment: pb.Assignment,
+        *,
+        worker_id: str,
+        spec: NASSearchSpec,
+        server: ForkServerClient,
+        client: ControllerClient,
+        heartbeat_seconds: float,
+        logs: Path | None,
+    ) -> None:
+        """Prepares the run.
+
+        Args:
+            assignment: what to train.
+            worker_id: of this worker.
+            spec: of the search.
+            server: forks the trial's process.
+            client: gets the heartbeats.
+            heartbeat_seconds: between two of them.
+            logs: directory of logs. None: what the trial writes goes to standard error.
+        """
+        self.assignment = assignment
+        self.series = Series(spec.reward)
+        self.seconds = 0.0
+        """How long it trained."""
+        self.first_step_at: float | None = None
+        """Time of the first step of an optimizer, on the monotonic clock of the machine."""
+        self.returned_at: float | None = None
+        """When its task returned."""
+        self.order: asyncio.Future[Order] = asyncio.get_running_loop().create_future()
+        """Set it to have the trial do something."""
+        self._worker_id = worker_id
+        self._server = server
+        self._client = client
+        self._heartbeat_seconds = heartbeat_seconds
+        self._logs = logs
+        self._timeout = parse_duration(spec.trainer.timeout).total_seconds() if spec.trainer.timeout else None
+        self._timeout_text = spec.trainer.timeout
+        self._cleaned_up: asyncio.Task[None] | None = None
+
+    async def run(self) -> End:
+        """Trains. Returns as soon as the result is known; `clean_up` then waits until the process is gone."""
+        trial = self.assignment.trial_id
+        log = self._open_log()
+        began = time.monotonic()
+        kills_before = oom_kills()
+        try:
+            channel = await self._server.start_trial(trial, log.write_end)
+        except ForkServerDiedError as error:
+            log.close_write_end()
+            self._cleaned_up = asyncio.create_task(self._clean_up(None, log))
+            return Released(str(error), lost=False)
+        log.close_write_end()
+        heartbeats = asyncio.create_task(self._send_heartbeats())
+        try:
+            await channel.assign(self.assignment.architecture, self.assignment.seed)
+            return await self._supervise(channel, kills_before)
+        finally:
+            self.seconds = (self.returned_at or time.monotonic()) - began
+            heartbeats.cancel()
+            self._cleaned_up = asyncio.create_task(self._clean_up(channel, log))
+
+    async def clean_up(self) -> None:
+        """Waits until nothing of the trial is left."""
+        if self._cleaned_up is not None:
+            await self._cleaned_up
+
+    async def _supervise(self, channel: TrialChannel, kills_before: int) -> End:
+        result = asyncio.create_task(self._read(channel))
+        try:
+            first: set[asyncio.Future[Any]] = {result, channel.ended, self.order}
+            await asyncio.wait(first, timeout=self._timeout, return_when=asyncio.FIRST_COMPLETED)
+            if channel.ended.done() and not result.done():
+                # Nobody is left that could write: the result, if there is one, has been sent.
+                await asyncio.wait([result], timeout=1)
+            if result.done() and result.result() is not None:
+                return _completed(result.result() or {})
+            if not channel.ended.done() and not result.done():
+                if not self.order.done():
+                    await self._server.kill_trial(channel)
+                    return self._timed_out()
+                if self.order.result() is not Order.STOP_EARLY:
+                    await self._server.kill_trial(channel)
+                    return Abandoned() if self.order.result() is Order.ABANDON else Released("asked to", lost=False)
+                return await self._stop_early(channel, result)
+            try:
+                ended = await channel.ended
+            except ForkServerDiedError as error:
+                return Released(str(error), lost=True)
+            return _ended_without_result(ended, kills_before)
+        finally:
+            result.cancel()
+
+    async def _stop_early(self, channel: TrialChannel, result: "asyncio.Task[dict[str, Any] | None]") -> End:
+        channel.stop_early()
+        first: set[asyncio.Future[Any]] = {result, channel.ended}
+        await asyncio.wait(first, timeout=_STOP_GRACE, return_when=asyncio.FIRST_COMPLETED)
+        if not result.done():
+            await self._server.kill_trial(channel)
+        if result.done() and (sent := result.result()) is not None:
+            return _completed(sent)
+        return Completed(pb.STOPPED_EARLY, message="ended while training: it did not report in time")
+
+    def _timed_out(self) -> Completed:
+        last = self.series.last
+        progress = f"its last report was of step {last.step}" if last else "it had not reported anything"
+        return Completed(
+            pb.FAILED,
+            FailureReason.TIMED_OUT,
+            f"the trial took longer than spec.trainer.timeout ({self._timeout_text}); {progress}",
+        )
+
+    async def _read(self, channel: TrialChannel) -> dict[str, Any] | None:
+        """Takes the reports of the trial's process. Returns its result, or None if it ends without."""
+        while True:
+            try:
+                line = await channel.reader.readline()
+            except (ConnectionError, ValueError):
+                return None
+            if not line.endswith(b"\n"):
+                return None
+            message = json.loads(line)
+            if "metrics" in message:
+                self.series.add(Point(message["step"], message["metrics"], message["seconds"]))
+            elif "first_step" in message:
+                self.first_step_at = message["first_step"]
+            else:
+                self.returned_at = message["at"]
+                result: dict[str, Any] = message["result"]
+                return result
+
+    async def _send_heartbeats(self) -> None:
+        while True:
+            await asyncio.sleep(self._heartbeat_seconds)
+            request = pb.ReportRequest(
+                lease=self.assignment.lease,
+                worker_id=self._worker_id,
+                measurements=[measurement(point) for point in self.series.take_unsent()],
+            )
+            try:
+                reply = await self._client.call("Report", request, pb.ReportReply, self._heartbeat_seconds + 5)
+            except CallRefusedError as error:
+                logger.warning("trial %d: %s; training goes on", self.assignment.trial_id, error)
+                continue
+            order = {
+                pb.ReportReply.STOP_EARLY: Order.STOP_EARLY,
+                pb.ReportReply.RELEASE: Order.RELEASE,
+                pb.ReportReply.ABANDON: Order.ABANDON,
+            }.get(reply.action)
+            if order is not None and not self.order.done():
+                logger.info("trial %d: the controller says: %s", self.assignment.trial_id, order)
+                self.order.set_result(order)
+
+    async def _clean_up(self, channel: TrialChannel | None, log: TrialLog) -> None:
+        if channel is not None:
+            with suppress(ForkServerDiedError):
+                ended = await channel.ended
+                if ended.left:
+                    logger.info("trial %d: killed %d processes that it left", self.assignment.trial_id, ended.left)
+            channel.close()
+        await log.finish()
+
+    def _open_log(self) -> TrialLog:
+        assignment = self.assignment
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        return TrialLog(
+            log_path(self._logs, assignment.trial_id) if self._logs else None,
+            f"--- trial {assignment.trial_id}, attempt {assignment.attempt}, worker {self._worker_id}, {now} ---",
+        )
+
+
+def measurement(point: Point) -> pb.Measurement:
+    """A point as it goes over the wire."""
+    return pb.Measurement(step=point.step, metrics=point.metrics, seconds=point.seconds)
+
+
+def _completed(result: dict[str, Any]) -> Completed:
+    outcome = {"succeeded": pb.SUCCEEDED, "stopped": pb.STOPPED_EARLY, "failed": pb.FAILED}[result["outcome"]]
+    return Completed(outcome, result.get("reason", ""), result.get("message", ""))
+
+
+def _ended_without_result(ended: TrialEnded, kills_before: int) -> End:
+    if ended.status >= 0:
+        return Completed(
+            pb.FAILED,
+            FailureReason.TASK_RAISED,
+            f"the process ended with status {ended.status} before the task returned: a task must not call os._exit",
+        )
+    name = signal.Signals(-ended.status).name
+    if ended.status == -signal.SIGKILL and oom_kills() > kills_before:
+        return Completed(
+            pb.FAILED,
+            FailureReason.OUT_OF_MEMORY,
+            "the kernel killed the trial's process because memory ran out: give workers more, or constrain the size",
+        )
+    return Released(f"the trial's process was killed by {name}", lost=True)
