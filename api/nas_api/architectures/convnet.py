@@ -60,7 +60,7 @@ class Layer(SpecModel):
     """One layer and the layers that it takes as inputs."""
 
     operation: Operation
-    inputs: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(max_length=1000)] = ()
+    inputs: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(max_length=200)] = ()
     """Indices of earlier layers, from 0, ascending. Empty: the image."""
 
 
@@ -111,7 +111,7 @@ class ConvNet(SpecModel):
     """A convolutional network. The classifier (global average pooling and a linear layer) is implied."""
 
     type: Literal["ConvNet"] = "ConvNet"
-    layers: Annotated[tuple[Layer, ...], Field(min_length=1, max_length=1000)]
+    layers: Annotated[tuple[Layer, ...], Field(min_length=1, max_length=200)]
 
     @model_validator(mode="after")
     def _inputs_come_before(self) -> Self:

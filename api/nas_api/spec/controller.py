@@ -71,7 +71,7 @@ class Storage(SpecModel):
     """The volume of the journal, on a cluster."""
 
     size: Quantity = "2Gi"
-    """Size of the volume. A trial takes a few kB, a version of the policy some 100 kB."""
+    """Size of the volume."""
     storage_class_name: ShortText | None = None
     """Storage class of the volume. The cluster's default when absent."""
 

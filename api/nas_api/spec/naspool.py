@@ -1,10 +1,10 @@
 """`NASPool`: one pool of a search as an object of its own, so that `kubectl scale`, HPA and KEDA work on it."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from nas_api.spec.base import DnsLabel, SearchName, SpecModel
+from nas_api.spec.base import NAME_PATTERN, DnsLabel, SearchName, SpecModel
 from nas_api.spec.nassearch import Metadata
 from nas_api.spec.status import NASPoolStatus
 
@@ -20,6 +20,15 @@ class NASPoolSpec(SpecModel):
     """Workers wanted: what `kubectl scale`, an autoscaler or KEDA sets."""
 
 
+class NASPoolMetadata(Metadata):
+    """Kubernetes object metadata, as far as a pool needs it."""
+
+    name: Annotated[
+        str, Field(min_length=1, max_length=253, pattern=NAME_PATTERN, json_schema_extra={"format": "dns-label"})
+    ]
+    """Name, unique in the namespace: of the search and the pool."""
+
+
 class NASPool(SpecModel):
     """A pool of workers of a NASSearch, made and owned by it."""
 
@@ -27,7 +36,7 @@ class NASPool(SpecModel):
     """Version of the API."""
     kind: Literal["NASPool"]
     """Kind of object."""
-    metadata: Metadata
+    metadata: NASPoolMetadata
     """Name and namespace."""
     spec: NASPoolSpec
     """Which pool, and how many workers."""

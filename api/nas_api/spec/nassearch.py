@@ -42,7 +42,7 @@ class Metadata(SpecModel):
 
 
 class NASSearchSpec(SpecModel):
-    """What to search, how, with which workers and for how long. Every default is the paper's."""
+    """What to search, how, with which workers and for how long. The defaults of the method are the paper's."""
 
     search_space: SearchSpace = SearchSpace()
     """Which architectures there are. Immutable."""

@@ -30,7 +30,10 @@ def inlined_schema(model: type[BaseModel]) -> Schema:
         if not isinstance(node, dict):
             return node
         if "$ref" in node:
-            node = {**definitions[node["$ref"].removeprefix("#/$defs/")], **node}
+            model = definitions[node["$ref"].removeprefix("#/$defs/")]
+            # What the field is for, then what its model says.
+            texts = dict.fromkeys(text for part in (node, model) if (text := part.get("description")))
+            node = {**model, **node, "description": "\n\n".join(texts)}
         # A title is text; a field that is named so has a schema.
         return {
             key: value if key in ("default", "const", "enum", "examples") else inline(value)

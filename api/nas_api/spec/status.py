@@ -6,7 +6,7 @@ from pydantic import ConfigDict, Field
 
 from nas_api.spec.base import SpecModel
 
-Count = Annotated[int, Field(ge=0, le=2**53)]
+Count = Annotated[int, Field(ge=0)]
 # RFC 3339, as Kubernetes writes points in time.
 Time = Annotated[str, Field(max_length=64, json_schema_extra={"format": "date-time"})]
 Message = Annotated[str, Field(max_length=1024)]

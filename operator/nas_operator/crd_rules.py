@@ -1,0 +1,139 @@
+"""What the API server checks beyond types: rules in CEL, in words a user can act on.
+
+The models check the same in Python. A rule stands at the object that it is about, so that a message names the place.
+"""
+
+from dataclasses import dataclass
+
+from nas_api.spec.nassearch import IMMUTABLE_FIELDS
+from nas_api.spec.trainer import BUILT_IN_TASKS, USER_TASK_PATTERN
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One entry of `x-kubernetes-validations`.
+
+    Attributes:
+        path: of the field it stands at, such as `spec.pools[].tolerations[]` for each toleration.
+        expression: in CEL; `self` is the field, `oldSelf` what it was before an update.
+        message: to the user when it is false.
+    """
+
+    path: str
+    expression: str
+    message: str
+
+
+def _immutable(path: str, because: str) -> Rule:
+    return Rule(path, "self == oldSelf", f"{path} is immutable: {because}")
+
+
+_ANOTHER_SEARCH = "the results so far depend on it. Make a new NASSearch"
+_TASKS = ", ".join(f"'{task}'" for task in BUILT_IN_TASKS)
+_CHOICES = ("layerTypes", "filterHeights", "filterWidths", "filters", "strides", "poolSizes", "poolStrides")
+_DURATIONS = ("spec.budget.maxDuration", "spec.trainer.timeout", "spec.controller.lease.duration")
+_CONSTRAINTS = "self.searchSpace.convNet.constraints"
+
+NASSEARCH_RULES = (
+    Rule(
+        "", "self.metadata.name.size() <= 52", "metadata.name must have at most 52 characters: pods are named after it"
+    ),
+    *(_immutable(f"spec.{field}", _ANOTHER_SEARCH) for field in IMMUTABLE_FIELDS),
+    Rule(
+        "spec.searchSpace.convNet.layers",
+        "self.max >= self.initial",
+        "max must not be less than initial",
+    ),
+    *(
+        Rule(
+            f"spec.searchSpace.convNet.{choices}",
+            "self.all(choice, self.exists_one(other, other == choice))",
+            f"{choices} lists a choice twice",
+        )
+        for choices in _CHOICES
+    ),
+    Rule(
+        "spec.searchSpace.convNet.layerTypes",
+        "'Convolution' in self",
+        "layerTypes must include Convolution: pooling and normalisation alone learn nothing",
+    ),
+    Rule(
+        "spec.controller.parallelism.replicas",
+        "type(self) == int ? self >= 1 && self <= 10000 : self == 'auto'",
+        "replicas must be auto or an integer from 1 to 10,000",
+    ),
+    Rule(
+        "spec.trainer.task",
+        f"self in [{_TASKS}] || self.matches('{USER_TASK_PATTERN}')",
+        f"task must be {', '.join(BUILT_IN_TASKS)} or of the form module:function",
+    ),
+    Rule(
+        "spec.trainer",
+        "self.optimizer.warmupEpochs <= double(self.epochs)",
+        "optimizer.warmupEpochs must not be more than epochs",
+    ),
+    Rule(
+        "spec.reward",
+        "self.scale != 0.0 && self.exponent != 0.0",
+        "scale and exponent must not be zero: every architecture would have the same reward",
+    ),
+    Rule(
+        "spec",
+        f"self.trainer.task in [{_TASKS}] || !(has({_CONSTRAINTS}.maxParameters) || has({_CONSTRAINTS}.maxFlops))",
+        "searchSpace.convNet.constraints need the shape of the data, which is known of built-in tasks alone: "
+        "leave them out, or check the size in your task",
+    ),
+    *(
+        rule
+        for task, metrics in BUILT_IN_TASKS.items()
+        for rule in (
+            Rule(
+                "spec",
+                f"self.trainer.task != '{task}' || self.reward.metric in [{', '.join(repr(m) for m in metrics)}]",
+                f"reward.metric is not reported by {task}, which reports {', '.join(metrics)}",
+            ),
+            Rule(
+                "spec",
+                f"self.trainer.task != '{task}' || "
+                "(self.reward.scale * self.reward.exponent > 0.0) != self.reward.metric.endsWith('loss')",
+                "reward.exponent prefers the worst of the metric: give it the other sign",
+            ),
+        )
+    ),
+    *(
+        Rule(
+            path,
+            "duration(self) > duration('0s') && duration(self) <= duration('87600h')",
+            f"{path.rpartition('.')[2]} must be above zero and at most ten years (87600h)",
+        )
+        for path in _DURATIONS
+    ),
+    Rule(
+        "spec.pools[].tolerations[]",
+        "self.operator != 'Exists' || !has(self.value)",
+        "operator Exists matches every value: leave value out, or use operator Equal",
+    ),
+    Rule(
+        "spec.pools[].tolerations[]",
+        "self.operator != 'Equal' || has(self.key)",
+        "operator Equal needs a key: name one, or use operator Exists to accept every taint",
+    ),
+    Rule(
+        "spec.pools[].tolerations[]",
+        "!has(self.tolerationSeconds) || (has(self.effect) && self.effect == 'NoExecute')",
+        "tolerationSeconds needs effect NoExecute",
+    ),
+    *(
+        Rule(
+            f"spec.pools[].{field}",
+            "self.all(key, key.size() >= 1 && key.size() <= 253)",
+            f"a key of {field} must have 1 to 253 characters",
+        )
+        for field in ("resources", "nodeSelector")
+    ),
+)
+
+NASPOOL_RULES = (
+    _immutable("spec.search", "make a pool in the other search"),
+    _immutable("spec.pool", "make another pool"),
+)
