@@ -93,16 +93,19 @@ class LSTMPolicy(nn.Module):
             with suppress(StopIteration):  # raised at once where there is nothing to decide
                 steps[row] = next(walk)
 
-        weights = self.lstm.all_weights
+        lstm = self.lstm.all_weights
         width = self.lstm.hidden_size
-        state = [(torch.zeros(count, width), torch.zeros(count, width)) for _ in weights]
+        heads = [
+            (self.head.weight[own], self.head.bias[own], self.embedding.weight[own]) for own in self._vocabulary.ranges
+        ]
+        state = [(torch.zeros(count, width), torch.zeros(count, width)) for _ in lstm]
         log_probability = torch.zeros(count, dtype=torch.float64)
         previous = torch.zeros(count, self._vocabulary.most_anchors + 1, width)  # W_prev h_j
         entering = self.embedding.weight[self._vocabulary.start].expand(count, width)
         while steps:
             top = entering
-            for layer, layer_weights in enumerate(weights):
-                state[layer] = torch.lstm_cell(top, state[layer], *layer_weights)
+            for layer, weights in enumerate(lstm):
+                state[layer] = torch.lstm_cell(top, state[layer], *weights)
                 top = state[layer][0]
             groups: dict[Step, list[int]] = {}
             for row, step in steps.items():
@@ -110,23 +113,26 @@ class LSTMPolicy(nn.Module):
             entering = torch.zeros(count, width)
             for step, members in groups.items():
                 rows = slice(None) if len(members) == count else members
+                hidden = top[rows]
                 if self._space.kinds[step.kind].anchor:
                     earlier = step.predecessors
-                    previous[rows, earlier] = self.anchor_previous(top[rows])
-                    current = self.anchor_current(top[rows]).unsqueeze(1)
-                    logits = self.anchor_score(torch.tanh(previous[rows, :earlier] + current)).squeeze(2)
+                    previous[rows, earlier] = F.linear(hidden, self.anchor_previous.weight)
+                    current = F.linear(hidden, self.anchor_current.weight).unsqueeze(1)
+                    logits = torch.tanh(previous[rows, :earlier] + current) @ self.anchor_score.weight[0]
                     bits = torch.rand(logits.shape, generator=generator) < torch.sigmoid(logits)
                     log_probability[rows] -= F.softplus(torch.where(bits, -logits, logits)).sum(1)
                     entering[rows] = self.embedding.weight[self._vocabulary.anchor] + self._embed_anchors(bits)
                     packed = np.packbits(bits.numpy(), 1, "little")
                     drawn = [int.from_bytes(mask.tobytes(), "little") for mask in packed]
                 else:
-                    own = self._vocabulary.ranges[step.kind]
-                    scores = F.linear(top[rows], self.head.weight[own], self.head.bias[own]).log_softmax(1)
-                    chosen = torch.multinomial(scores.exp(), 1, generator=generator)
-                    log_probability[rows] += scores.gather(1, chosen).squeeze(1)
-                    entering[rows] = self.embedding.weight[own][chosen.squeeze(1)]
-                    drawn = chosen.squeeze(1).tolist()
+                    weight, bias, embedding = heads[step.kind]
+                    scores = F.linear(hidden, weight, bias).log_softmax(1)
+                    # The Gumbel-max trick: argmax of log p - log e, e exponentially distributed, is distributed as p.
+                    noise = torch.empty_like(scores).exponential_(generator=generator).log_()
+                    chosen = (scores - noise).argmax(1)
+                    log_probability[rows] += scores.gather(1, chosen.unsqueeze(1)).squeeze(1)
+                    entering[rows] = embedding[chosen]
+                    drawn = chosen.tolist()
                 for row, decision in zip(members, drawn, strict=True):
                     decisions[row].append(decision)
                     try:

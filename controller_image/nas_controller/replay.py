@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -87,7 +88,7 @@ def prepare(space: Space, vocabulary: Vocabulary, proposals: Sequence[Proposal])
                 entering.append(token)
         tokens[1 : len(entering) + 1, index] = entering
         bits = _unpack(masks, vocabulary.most_anchors)
-        i, j = np.tril_indices(len(masks), -1)
+        i, j = _pairs(len(masks))
         anchor_bits.append(bits)
         later.append(first + i)
         earlier.append(first + j)
@@ -109,6 +110,12 @@ def prepare(space: Space, vocabulary: Vocabulary, proposals: Sequence[Proposal])
         pair_proposals=owners,
         decisions=torch.bincount(torch.cat([columns[3], owners]), minlength=count),
     )
+
+
+@cache
+def _pairs(anchors: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Each anchor i with each anchor j before it."""
+    return np.tril_indices(anchors, -1)
 
 
 def _unpack(masks: Sequence[int], width: int) -> NDArray[np.bool_]:

@@ -34,7 +34,7 @@ def controller(shards: int = 1, gradients_per_update: int = 1, **reinforce: floa
 
 
 def build(seed: int = 0, **settings: float) -> Reinforce:
-    algorithm = build_algorithm(controller(**settings), SPACE, seed)  # type: ignore[arg-type]  # int where it must be
+    algorithm = build_algorithm(controller(**settings), SPACE, seed)
     assert isinstance(algorithm, Reinforce)
     return algorithm
 
