@@ -33,8 +33,8 @@ def controller(shards: int = 1, gradients_per_update: int = 1, **reinforce: floa
     )
 
 
-def build(seed: int = 0, **settings: float) -> Reinforce:
-    algorithm = build_algorithm(controller(**settings), SPACE, seed)
+def build(shards: int = 1, gradients_per_update: int = 1, **reinforce: float) -> Reinforce:
+    algorithm = build_algorithm(controller(shards, gradients_per_update, **reinforce), SPACE, seed=0)
     assert isinstance(algorithm, Reinforce)
     return algorithm
 
@@ -59,7 +59,7 @@ class PlainReinforce:
         for each, baseline in zip(batch, baselines, strict=True):
             evaluation = self.policy.evaluate([each.proposal])
             loss = -evaluation.log_probability[0] * (each.reward - baseline) - weight * evaluation.entropy[0]
-            (loss / len(batch)).backward()  # type: ignore[no-untyped-call]  # torch has no types there
+            (loss / len(batch)).backward()
         gradient = torch.cat([p.grad.flatten() for p in self.policy.parameters() if p.grad is not None])
         vector_to_parameters(newest, self.policy.parameters())
         return gradient
