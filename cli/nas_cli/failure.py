@@ -3,8 +3,10 @@
 from typing import Any
 
 import typer
-from rich.console import Console
+from rich.text import Text
 from typer.core import TyperGroup
+
+from nas_cli.terminal import stderr
 
 FAILED = 1
 BAD_INPUT = 2
@@ -34,8 +36,5 @@ class CommandGroup(TyperGroup):
         try:
             return super().invoke(ctx)
         except Failure as failure:
-            # soft_wrap: a path that is cut in two cannot be copied.
-            console = Console(stderr=True, highlight=False)
-            console.print("[bold red]error:[/]", end=" ", soft_wrap=True)
-            console.print(str(failure), markup=False, soft_wrap=True)
+            stderr().print(Text.assemble(("error: ", "bold red"), str(failure)))
             raise typer.Exit(failure.exit_code) from failure

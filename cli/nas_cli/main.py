@@ -4,6 +4,8 @@ Nothing heavy (torch, matplotlib, gRPC) is imported before a command needs it, s
 answer at once.
 """
 
+from typing import Annotated
+
 import typer
 
 from nas_cli.commands import best, export, plot, run, show, train, trials, validate
@@ -29,13 +31,18 @@ app.command("train")(train.train)
 app.command("export")(export.export)
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"nas {version('kubenas')}")
+        raise typer.Exit
+
+
 @app.callback()
-def version(
-    show: bool = typer.Option(False, "--version", help="Print the version and exit.", is_eager=True),
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
 ) -> None:
     """Neural architecture search with reinforcement learning."""
-    if show:
-        from importlib.metadata import version as installed
-
-        typer.echo(f"nas {installed('kubenas')}")
-        raise typer.Exit

@@ -38,10 +38,12 @@ class Results:
         return records
 
     def trials(self) -> list[TrialRecord]:
-        """All trials in the order of their numbers, unfinished ones among them."""
+        """All trials in the order of their numbers, unfinished ones among them, with their measurements."""
         records: list[TrialRecord] = []
-        while page := self._journal.trials(after=records[-1].sampled.trial if records else 0, limit=_PAGE):
+        last = 0
+        while page := self._journal.trials(after=last, limit=_PAGE, measurements=True):
             records += page
+            last = page[-1].sampled.trial
         return records
 
     def best(self, limit: int) -> list[TrialRecord]:

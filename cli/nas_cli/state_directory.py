@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 from nas_cli.failure import BadInput, Failure
 
 RUNS = Path("runs")
+_PATIENCE = 10.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,16 +89,26 @@ class StateDirectory:
         except OSError as error:
             raise Failure(f"cannot write to the state directory {self.path}: {error.strerror}") from error
         try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                holder = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
-                raise Failure(
-                    f"another `nas run` (process {holder}) is working on {self.path}. Wait until it is done, "
-                    "stop it with Ctrl-C there, or choose another directory with --state DIR"
-                ) from None
+            self._lock(descriptor)
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
             yield descriptor
         finally:
             os.close(descriptor)
+
+    def _lock(self, descriptor: int) -> None:
+        patience = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
+                # When a `nas run` is killed, its controller still needs a moment to close the journal.
+                if time.monotonic() < patience and not (holder.isdecimal() and Path(f"/proc/{holder}").exists()):
+                    time.sleep(0.1)
+                    continue
+                raise Failure(
+                    f"another `nas run` (process {holder or 'unknown'}) is working on {self.path}. Wait until it is "
+                    "done, stop it with Ctrl-C there, or choose another directory with --state DIR"
+                ) from None
+            return

@@ -11,12 +11,12 @@ from nas_api.architectures.convnet import count_layer_flops, count_layer_paramet
 from nas_api.spec import NASSearch
 from nas_controller.data_shape import DataShape
 from nas_controller.journal.journal import TrialRecord, TrialState
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from nas_cli import wording
 from nas_cli.results import Results, architecture_of, metric_of
+from nas_cli.terminal import stdout
 
 _NESTED = ("architecture", "measurements")  # not for CSV
 _STYLES = {TrialState.SUCCEEDED: "", TrialState.FAILED: "red", TrialState.LEASED: "cyan", TrialState.PENDING: "dim"}
@@ -26,7 +26,7 @@ def write_trials(records: Sequence[TrialRecord], search: NASSearch, output: str)
     """Writes a list of trials to stdout: `table`, `json`, `yaml` or `csv`."""
     documents = [document(record, search) for record in records]
     if output == "table":
-        Console(highlight=False).print(_trials_table(records, search) if records else "no trials")
+        stdout().print(_trials_table(records, search) if records else "no trials")
     elif output == "csv":
         rows = [{name: value for name, value in d.items() if name not in _NESTED} for d in documents]
         writer = csv.DictWriter(sys.stdout, rows[0] if rows else ["trial"], lineterminator="\n")
@@ -41,7 +41,7 @@ def write_trial(record: TrialRecord, results: Results, output: str) -> None:
     if output != "table":
         _dump(document(record, results.search), output)
         return
-    console = Console(highlight=False, soft_wrap=True)
+    console = stdout()
     console.print(_heading(record, results))
     console.print(_layers_table(record, results.data_shape()))
     if record.measurements:
@@ -110,11 +110,11 @@ def _heading(record: TrialRecord, results: Results) -> Table:
     grid.add_row("trial", Text(f"{record.sampled.trial} of {search.metadata.name}", "bold"))
     grid.add_row("state", Text(record.state.value, _STYLES.get(record.state, "")))
     if record.reason:
-        grid.add_row("reason", record.reason)
+        grid.add_row("reason", Text(record.reason))
         grid.add_row("", Text(record.message))
     log = results.state.trial_log(record.sampled.trial)
     if log.exists():
-        grid.add_row("log", str(log))
+        grid.add_row("log", Text(str(log)))
     if record.reward is not None:
         grid.add_row("reward", f"{record.reward:.4f}")
     metric = metric_of(record, search.spec.reward)
@@ -155,7 +155,7 @@ def _layers_table(record: TrialRecord, data: DataShape | None) -> Table:
             ]
         table.add_row(*row)
     ends = wording.layer_numbers(network.loose_ends)
-    row = ["", "global average pooling, linear classifier", ends]
+    row = ["", "global average pooling, linear", ends]
     if data:
         features = network.classifier_shape(data.image).channels
         row += [str(data.classes), f"{(features + 1) * data.classes:,}", wording.count(2 * features * data.classes)]

@@ -8,6 +8,7 @@ import typer
 
 from nas_cli.commands.options import State, Trial
 from nas_cli.failure import BadInput, Failure
+from nas_cli.terminal import stdout
 
 if TYPE_CHECKING:
     from nas_controller.data_shape import DataShape
@@ -40,7 +41,7 @@ def export(
 
       [bold]nas export 12 -o net -s runs/digits[/]
     """
-    from rich.console import Console
+    from rich.markup import escape
 
     from nas_cli.results import open_results
 
@@ -53,25 +54,25 @@ def export(
     from nas_cli.exporting.exported import export as write
     from nas_cli.exporting.subject import subject_of
 
-    console = Console(highlight=False, soft_wrap=True)
+    console = stdout()
     subject = subject_of(record, shape, title, trained)
     try:
-        write(subject, directory, console.print)
+        write(subject, directory, lambda text: console.print(text, markup=False))
     except OSError as error:
         raise Failure(f"cannot write to {directory}: {error}") from error
     if subject.metrics is None:
         console.print(
             f"[yellow]The weights are random[/]: the architecture has not been trained to the end. "
-            f"`nas train {record.sampled.trial} -s {results.state.path}` does that; then export again."
+            f"`nas train {record.sampled.trial} -s {escape(str(results.state.path))}` does that; then export again."
         )
-        pixels = "float32, each channel of mean 0 and standard deviation 1"
+        pixels = "float32, channels of mean 0 and standard deviation 1"
     else:
         console.print(
             "The weights are trained: test accuracy {test_accuracy:.4f} after {epochs} epochs.".format(
                 **subject.metrics
             )
         )
-        pixels = "float32, pixels from 0 to 1"
+        pixels = "float32, pixels of 0 to 255 divided by 255"
     size = ", ".join(map(str, shape.image))
     console.print(
         f"""

@@ -1,5 +1,7 @@
 """`nas run`: runs a search on this machine."""
 
+import shlex
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -7,6 +9,7 @@ import typer
 
 from nas_cli.commands.options import Device, Manifest, Overrides
 from nas_cli.failure import Failure
+from nas_cli.terminal import stdout
 
 
 def run(
@@ -41,8 +44,6 @@ def run(
 
       [bold]nas run search.yaml --set spec.budget.maxTrials=200[/]      set a field, or raise the budget and go on
     """
-    from rich.console import Console
-
     from nas_cli.manifest import read_manifest
     from nas_cli.running.driving import drive
     from nas_cli.running.live_view import LiveView
@@ -56,8 +57,8 @@ def run(
     search = read_manifest(file, overrides)
     placements = place_workers(search.spec.pools, device.value, workers)
     directory = StateDirectory(state or RUNS / search.metadata.name)
-    command = f"nas run {file}" + (f" --state {state}" if state else "")
-    console = Console()
+    command = shlex.join(["nas", *sys.argv[1:]])
+    console = stdout()
     with directory.locked() as lock:
         if prepare(directory, search):
             print_report(directory, console, command)
@@ -67,5 +68,5 @@ def run(
         status = drive(local_run, view, directory)
     if local_run.failure:
         raise Failure(local_run.failure, local_run.exit_code)
-    print_report(directory, console, command)
+    print_report(directory, console, command, view.elapsed())
     raise typer.Exit(status)

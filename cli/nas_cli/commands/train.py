@@ -6,6 +6,7 @@ import typer
 
 from nas_cli.commands.options import Device, Overrides, State, Trial
 from nas_cli.failure import BadInput, Failure
+from nas_cli.terminal import stdout
 
 
 def train(
@@ -30,7 +31,7 @@ def train(
 
       [bold]nas train 12 --set spec.trainer.optimizer.learningRate=0.05 -s runs/digits[/]
     """
-    from rich.console import Console
+    from rich.markup import escape
 
     from nas_cli.final_training import DivergedError, train_to_the_end
     from nas_cli.manifest import read_manifest
@@ -49,7 +50,7 @@ def train(
         )
     from nas_child.task import TaskError
 
-    console = Console(highlight=False)
+    console = stdout()
     target = directory.trained(record.sampled.trial)
     epochs = epochs or max(30, 4 * trainer.epochs)
     try:
@@ -64,6 +65,5 @@ def train(
         raise Failure(f"cannot write to {target}: {error}") from error
     console.print(
         f"[bold green]test accuracy {metrics.test_accuracy:.4f}[/] after {epochs} epochs "
-        f"({duration(metrics.seconds)} on {metrics.device})\nweights and metrics are in {target}",
-        soft_wrap=True,
+        f"({duration(metrics.seconds)} on {metrics.device})\nweights and metrics are in {escape(str(target))}",
     )

@@ -1,6 +1,7 @@
 """`nas validate`: checks a manifest."""
 
 from nas_cli.commands.options import Manifest, Overrides
+from nas_cli.terminal import stdout
 
 
 def validate(file: Manifest, overrides: Overrides = None) -> None:
@@ -11,9 +12,9 @@ def validate(file: Manifest, overrides: Overrides = None) -> None:
 
       [bold]nas validate search.yaml --set spec.budget.maxTrials=100[/]
     """
-    from rich.console import Console
+    from rich.text import Text
 
     from nas_cli.manifest import describe, read_manifest
 
     search = read_manifest(file, overrides)
-    Console(highlight=False, soft_wrap=True).print(f"[green]{file} is valid.[/]\n{describe(search)}")
+    stdout().print(Text.assemble((f"{file} is valid.\n", "green"), describe(search)))

@@ -32,7 +32,9 @@ def write_source(
         standardization: built in, so that the network takes pixels from 0 to 1; None: it takes standardised images.
     """
     shape = f"(batch, {image.channels}, {image.height}, {image.width})"
-    pixels = "pixels from 0 to 1" if standardization else "each channel of mean 0 and standard deviation 1"
+    pixels = (
+        "pixels of 0 to 255 divided by 255" if standardization else "each channel of mean 0 and standard deviation 1"
+    )
     helpers = "".join(text for needed, text in _helpers(network) if needed)
     functional = "from torch.nn import functional as F\n" if "F." in helpers else ""
     standardize = "        images = (images - self.mean) / self.deviation\n" if standardization else ""

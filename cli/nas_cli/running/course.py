@@ -8,7 +8,7 @@ from nas_controller.journal.journal import TrialRecord, TrialState, UpdateRecord
 from nas_cli.results import Results, metric_of
 
 RECENT = 50  # trials in the running mean
-_LAST = 8  # trials shown
+_LAST = 8  # trials shown, and asked how long the next ones will take
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from types import FrameType
 
 from nas_cli.failure import INTERRUPTED, Failure
 from nas_cli.results import open_results
-from nas_cli.running.course import Course
+from nas_cli.running.course import Course, FinishedTrial
 from nas_cli.running.local_run import LocalRun, Phase
 from nas_cli.running.view import View
 from nas_cli.state_directory import StateDirectory
@@ -59,15 +59,18 @@ def drive(run: LocalRun, view: View, directory: StateDirectory) -> int:
         except OSError as error:
             raise Failure(f"cannot write to the state directory {directory.path}: {error}") from error
         stack.enter_context(view)
+        reading = stack.enter_context(ExitStack())
         course: Course | None = None
-        while True:
+        while run.phase is not Phase.DONE:
             run.step()
-            if course is None and run.summary is not None:
-                course = Course(stack.enter_context(open_results(directory.path)))
-            new = course.read() if course else []
+            new: list[FinishedTrial] = []
+            if run.phase < Phase.CLOSING and run.summary is not None:
+                course = course or Course(reading.enter_context(open_results(directory.path)))
+                new = course.read()
+            elif run.phase is Phase.CLOSING:
+                reading.close()  # so that the controller is the journal's last user, and tidies it up
             for trial in new:
                 run.made_progress(trial.record.worker)
             view.update(run, course, new)
-            if run.phase is Phase.DONE:
-                return signals.status
             time.sleep(_STEP)
+        return signals.status

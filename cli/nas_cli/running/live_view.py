@@ -54,7 +54,7 @@ class LiveView(View):
         if run.summary is None or course is None:
             parts.append(Text("starting the controller ...", style="dim"))
             return Group(*parts)
-        parts.append(self._progress(run.summary))
+        parts.append(self._progress(run.summary, course))
         parts.append(self._figures(run.summary, course))
         if run.summary.journal_problem:
             parts.append(
@@ -62,16 +62,17 @@ class LiveView(View):
             )
         if not run.answering and run.phase < Phase.CLOSING:
             parts.append(Text("the controller does not answer", style="yellow"))
-        parts.append(_workers(run))
+        parts += ["", _workers(run)]
         if course.last:
-            parts.append(_last_trials(course, self.search))
+            parts += ["", _last_trials(course, self.search)]
+        parts.append("")
         if note := PHASES.get(run.phase):
             parts.append(Text(note, style="bold yellow"))
         else:
             parts.append(Text("Ctrl-C stops in order; the search can be taken up again", style="dim"))
         return Group(*parts)
 
-    def _progress(self, summary: pb.Summary) -> Table:
+    def _progress(self, summary: pb.Summary, course: Course) -> Table:
         budget = self.search.spec.budget
         grid = Table.grid(padding=(0, 2))
         done = f"{summary.trials_finished} trials"
@@ -83,7 +84,7 @@ class LiveView(View):
             bar = ProgressBar(
                 total=parse_duration(budget.max_duration).total_seconds(), completed=self.elapsed(), width=_SPARKLINE
             )
-        left = self.remaining(summary)
+        left = self.remaining(summary, course)
         grid.add_row(
             bar,
             done,

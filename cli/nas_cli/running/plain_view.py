@@ -30,7 +30,7 @@ class PlainView(View):
         for trial in new:
             count = f"{trial.record.sequence}/{bound}" if bound else f"{trial.record.sequence}"
             best = f"best {course.best.record.reward:.4f}" if course and course.best else "no success yet"
-            self._tell(f"{count} {_trial_line(trial, self.search)}; {best}{self._time_left(run)}")
+            self._tell(f"{count} {_trial_line(trial, self.search)}; {best}{self._time_left(run, course)}")
         if run.phase is not self._phase:
             self._phase = run.phase
             if run.phase in PHASES:
@@ -40,16 +40,16 @@ class PlainView(View):
             self._problem = problem
             self._tell(f"nothing can be written: {problem}" if problem else "the journal can be written again")
         if time.monotonic() - self._spoke >= _QUIET:
-            self._tell(self._still_running(run))
+            self._tell(self._still_running(run, course))
 
-    def _still_running(self, run: LocalRun) -> str:
+    def _still_running(self, run: LocalRun, course: Course | None) -> str:
         if run.summary is None:
             return "waiting for the controller"
         training = sum(worker.trial_id > 0 for worker in run.summary.workers)
-        return f"{run.summary.trials_finished} trials finished, {training} in training{self._time_left(run)}"
+        return f"{run.summary.trials_finished} trials finished, {training} in training{self._time_left(run, course)}"
 
-    def _time_left(self, run: LocalRun) -> str:
-        left = self.remaining(run.summary)
+    def _time_left(self, run: LocalRun, course: Course | None) -> str:
+        left = self.remaining(run.summary, course)
         return "" if left is None or run.phase is not Phase.RUNNING else f", about {wording.duration(left)} left"
 
     def _tell(self, text: str) -> None:

@@ -38,7 +38,6 @@ class View(ABC):
         self.console = console
         self._began = time.monotonic()
         self._elapsed_before: float | None = None
-        self._finished_before = 0
 
     def __enter__(self) -> Self:
         return self
@@ -56,7 +55,6 @@ class View(ABC):
         """
         if self._elapsed_before is None and run.summary is not None:
             self._elapsed_before = run.summary.elapsed_seconds
-            self._finished_before = run.summary.trials_finished
             self._began = time.monotonic()
         for event in run.events:
             self.say(event)
@@ -69,21 +67,27 @@ class View(ABC):
 
     def say(self, text: str) -> None:
         """Prints a line that stays."""
-        self.console.print(f"{time.strftime('%H:%M:%S')} {text}", markup=False, highlight=False, soft_wrap=True)
+        self.console.print(f"{time.strftime('%H:%M:%S')} {text}", markup=False)
 
     def elapsed(self) -> float:
         """Seconds that the search has run, earlier runs included."""
         return (self._elapsed_before or 0.0) + time.monotonic() - self._began
 
-    def remaining(self, summary: pb.Summary | None) -> float | None:
+    def remaining(self, summary: pb.Summary | None, course: Course | None) -> float | None:
         """Seconds until the budget is spent, at the pace of this run. None: not known yet."""
         bounds = []
         budget = self.search.spec.budget
         if budget.max_duration is not None:
             bounds.append(parse_duration(budget.max_duration).total_seconds() - self.elapsed())
         if budget.max_trials is not None and summary is not None:
-            done = summary.trials_finished - self._finished_before
-            if done >= 3:
-                pace = (time.monotonic() - self._began) / done
+            pace = self._pace(summary, course)
+            if pace is not None:
                 bounds.append(pace * (budget.max_trials - summary.trials_finished))
         return max(0.0, min(bounds)) if bounds else None
+
+    def _pace(self, summary: pb.Summary, course: Course | None) -> float | None:
+        """Seconds between two trials that finish: what the last ones took, shared out over the workers."""
+        workers = sum(worker.alive for worker in summary.workers)
+        if course is None or not course.last or not workers:
+            return None
+        return sum(trial.record.train_seconds for trial in course.last) / len(course.last) / workers

@@ -1,0 +1,72 @@
+"""The program as a whole: quick to answer, helpful, with errors that scripts can tell apart."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from nas_cli.main import app
+from typer.main import get_command
+from typer.testing import Result
+
+COMMANDS = ["run", "validate", "trials", "best", "show", "plot", "train", "export"]
+
+
+def test_help_imports_nothing_heavy() -> None:
+    program = """
+import sys
+sys.argv = ["nas", "--help"]
+from nas_cli.main import app
+try:
+    app()
+except SystemExit as stop:
+    assert stop.code == 0
+heavy = {"torch", "matplotlib", "numpy", "grpc", "onnx", "onnxruntime", "pydantic"} & set(sys.modules)
+assert not heavy, heavy
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    for command in COMMANDS:
+        assert command in ran.stdout
+
+
+def test_listing_results_does_not_import_torch(state: Path) -> None:
+    program = f"""
+import sys
+sys.argv = ["nas", "show", "best", "--state", {str(state)!r}]
+from nas_cli.main import app
+try:
+    app()
+except SystemExit as stop:
+    assert stop.code == 0
+assert "torch" not in sys.modules
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+
+
+def test_it_runs_as_a_module() -> None:
+    ran = subprocess.run([sys.executable, "-m", "nas_cli", "--version"], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0
+    assert ran.stdout.startswith("nas 0.")
+
+
+def test_all_commands_are_known_here() -> None:
+    assert sorted(COMMANDS) == sorted(get_command(app).commands)  # type: ignore[attr-defined]  # it is a group
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself_with_examples(nas: Callable[..., Result], command: str) -> None:
+    shown = nas(command, "--help")
+    assert shown.exit_code == 0
+    assert "Examples:" in shown.stdout
+    assert f"nas {command}" in shown.stdout[shown.stdout.index("Examples:") :]
+
+
+@pytest.mark.parametrize("arguments", [["fly"], ["run"], ["run", "a.yaml", "--workers", "0"], ["show"], ["plot"]])
+def test_bad_usage_exits_with_2_and_says_why_on_stderr(nas: Callable[..., Result], arguments: list[str]) -> None:
+    failed = nas(*arguments)
+    assert failed.exit_code == 2
+    assert failed.stdout == ""
+    assert "Error" in failed.stderr
