@@ -88,12 +88,6 @@ class ConvNetSpace(SpecModel):
             _distinct(to_camel(name), getattr(self, name))
         return self
 
-    @model_validator(mode="after")
-    def _something_is_trained(self) -> Self:
-        if "Convolution" not in self.layer_types:
-            raise ValueError("layerTypes must include Convolution: pooling and normalisation alone learn nothing")
-        return self
-
 
 class SearchSpace(SpecModel):
     """The set of architectures to search: a union, `type` says which member is meant."""
@@ -102,3 +96,11 @@ class SearchSpace(SpecModel):
     """The kind of architecture."""
     conv_net: ConvNetSpace = ConvNetSpace()
     """With `type: ConvNet`."""
+
+    @model_validator(mode="after")
+    def _something_is_trained(self) -> Self:
+        if "Convolution" not in self.conv_net.layer_types:
+            raise ValueError(
+                "convNet.layerTypes must include Convolution: pooling and normalisation alone learn nothing"
+            )
+        return self
