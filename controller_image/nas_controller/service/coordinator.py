@@ -15,6 +15,7 @@ import torch
 from nas_controller.constraints import NoAcceptableArchitectureError
 from nas_controller.engine import Engine
 from nas_controller.journal.journal import SampledTrial
+from nas_controller.journal.wakeup import CommitWaiter
 from nas_controller.leases import Ending, Lease
 from nas_controller.progress import Verdict
 
@@ -70,6 +71,7 @@ class Coordinator:
 
     engine: Engine
     workers: dict[str, Worker] = field(default_factory=dict)
+    commits: CommitWaiter = field(default_factory=CommitWaiter)
     _waiters: dict[str, _Waiter] = field(default_factory=dict)  # by worker, the longest waiting first
     _work: asyncio.Event = field(default_factory=asyncio.Event)
     _finished: asyncio.Condition = field(default_factory=asyncio.Condition)
@@ -255,7 +257,7 @@ class Coordinator:
     async def _watch_journal(self) -> None:
         """Ends the controller when its journal is broken. One that is only full stalls, and goes on by itself."""
         while True:
-            await asyncio.wrap_future(self.engine.journal.write())
+            await self.commits.wrap(self.engine.journal.write())
             await asyncio.sleep(1)
 
     async def _tick(self) -> None:

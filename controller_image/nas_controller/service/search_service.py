@@ -1,6 +1,5 @@
 """`SearchService`: what the operator and the command line call."""
 
-import asyncio
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -83,7 +82,7 @@ class SearchService(rpc.SearchServiceServicer):
                 grpc.StatusCode.INVALID_ARGUMENT, "state must be RUNNING, SUSPENDED, SUCCEEDED or FAILED"
             )
         verdict = Verdict(pb.Summary.State.Name(request.state), request.reason[:253], request.message[:MAX_TEXT])
-        await asyncio.wrap_future(self._coordinator.set_verdict(verdict))
+        await self._coordinator.commits.wrap(self._coordinator.set_verdict(verdict))
         return self._summary()
 
     # The inside. ----------------------------------------------------------------------------------------------------

@@ -1,6 +1,5 @@
 """`TrialService`: what workers call. Every call is unary and idempotent, see trials.proto."""
 
-import asyncio
 import logging
 import math
 from typing import Any
@@ -83,7 +82,7 @@ class TrialService(rpc.TrialServiceServicer):
         if grant is None:
             reason = self._coordinator.retirement(worker)
             return self._retire(worker, reason) if reason else pb.LeaseReply(nothing=pb.Nothing(reason="NonePending"))
-        await asyncio.wrap_future(grant.durable)
+        await self._coordinator.commits.wrap(grant.durable)
         return pb.LeaseReply(assignment=self._assignment(grant))
 
     async def Report(self, request: pb.ReportRequest, context: Context) -> pb.ReportReply:  # noqa: N802
@@ -117,13 +116,13 @@ class TrialService(rpc.TrialServiceServicer):
             await context.abort(grpc.StatusCode.NOT_FOUND, f"no lease {request.lease[:80]!r} was given by this search")
             raise AssertionError
         if finished:
-            await asyncio.wrap_future(self._engine.journal.write())  # until the first one is durable
+            await self._coordinator.commits.wrap(self._engine.journal.write())  # until the first one is durable
             return pb.CompleteReply(status=pb.CompleteReply.DUPLICATE)
         durable = self._engine.complete(lease, result) if lease.worker == request.worker_id else None
         if durable is None:
             return pb.CompleteReply(status=pb.CompleteReply.FENCED)
         self._coordinator.completed(lease.worker)
-        await asyncio.wrap_future(durable)
+        await self._coordinator.commits.wrap(durable)
         await self._coordinator.announce()
         return pb.CompleteReply(status=pb.CompleteReply.ACCEPTED)
 
@@ -136,7 +135,7 @@ class TrialService(rpc.TrialServiceServicer):
             logger.info("worker %s gives trial %d back: %s", lease.worker, lease.trial, request.reason[:253])
             durable = self._engine.end_lease(lease, Ending.LOST if request.lost else Ending.RELEASED)
             self._coordinator.completed(lease.worker)
-            await asyncio.wrap_future(durable)
+            await self._coordinator.commits.wrap(durable)
         return pb.ReleaseReply()
 
     # The inside. ----------------------------------------------------------------------------------------------------
