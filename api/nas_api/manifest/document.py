@@ -215,12 +215,14 @@ class _Reader:
                 return None
             case "bool":
                 return text.lower() in ("true", "yes", "on", "y")
+            case "int" if len(text) > 100:
+                self._problem(node, path, "a number of more than 100 digits")
             case "int":
                 try:
                     return int(text.replace("_", ""), 0)
                 except ValueError:
                     self._problem(
-                        node, path, f"{text[:40]} can be read as octal or as decimal: write it without the leading zero"
+                        node, path, f"{text} can be read as octal or as decimal: write it without the leading zero"
                     )
             case "float":
                 number = float(text.replace("_", "").lower().replace(".inf", "inf").replace(".nan", "nan"))

@@ -66,7 +66,7 @@ def _message(detail: ErrorDetails, path: FieldPath, document: Document, schema: 
         case "value_error":
             return str(detail["ctx"]["error"])
     position = document.values.get(path)
-    written = position.text if position and position.text else _shown(value)
+    written = _shortened(position.text if position and position.text else json.dumps(value, ensure_ascii=False))
     if detail["type"] == "string_type" and isinstance(value, bool):
         return f"{written} is true or false in YAML, not {allowed}: put it in quotes"
     if isinstance(value, str) and not detail["type"].startswith("string") and detail["type"] != "literal_error":
@@ -88,6 +88,5 @@ def _suggestion(path: FieldPath, schema: Schema) -> str:
     return f"the fields here are {', '.join(siblings)}"
 
 
-def _shown(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
+def _shortened(text: str) -> str:
     return text if len(text) <= 80 else text[:77] + "..."

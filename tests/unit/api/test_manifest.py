@@ -114,6 +114,10 @@ spec:
             "4:30: spec.budget.maxDuration: '8 hours' is not a duration: "
             "write numbers with units, such as 90s, 45m or 1h30m",
         ),
+        (
+            f"{{reward: {{aggregate: {'x' * 5000}}}}}",
+            f"4:28: spec.reward.aggregate: {'x' * 77}... is not one of Max, Min, Mean, Last",
+        ),
         # What no single field shows.
         (
             "{pools: [{name: a}, {name: a}]}",
@@ -126,6 +130,7 @@ spec:
             "not a name of at most 63 lower-case letters, digits and '-': put it in quotes",
         ),
         ("{seed: 010}", "4:14: spec.seed: 010 can be read as octal or as decimal: write it without the leading zero"),
+        (f"{{seed: {'9' * 5000}}}", "4:14: spec.seed: a number of more than 100 digits"),
         ("{reward: {scale: .inf}}", "4:24: spec.reward.scale: .inf is not a finite number"),
         ("{trainer: {parameters: {x: .nan}}}", "4:34: spec.trainer.parameters.x: .nan is not a finite number"),
         (
