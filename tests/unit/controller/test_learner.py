@@ -76,10 +76,12 @@ def run(events: list[tuple[str, int]], algorithm: str, gradients_per_update: int
     return results
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=80)
 @given(
     st.lists(
-        st.tuples(st.sampled_from(["sample", "sample", "learn", "learn", "restart"]), st.integers(0, 11)), max_size=25
+        st.tuples(st.sampled_from(["sample", "sample", "learn", "learn", "restart"]), st.integers(0, 11)),
+        min_size=10,
+        max_size=30,
     ),
     st.sampled_from(["REINFORCE", "Random"]),
     st.integers(1, 3),
