@@ -11,10 +11,11 @@ from pathlib import Path
 
 from nas_api.certificates import CertificatesError
 from nas_api.manifest import ManifestError, load_manifest
-from nas_api.spec import NASSearch
 
 from nas_controller.engine import Engine
-from nas_controller.journal.journal import Journal, JournalError
+from nas_controller.job_runner_process import JobRunnerProcess
+from nas_controller.jobs import JobRunner
+from nas_controller.journal.journal import JournalError
 from nas_controller.journal.sqlite import SqliteJournal
 from nas_controller.service.coordinator import Coordinator
 from nas_controller.service.server import CannotListenError, start_server
@@ -24,9 +25,6 @@ logger = logging.getLogger("nas_controller")
 EX_CONFIG = 78
 # Seconds that calls under way have to end when the controller stops.
 _GRACE = 1.0
-# Seconds. The event loop shares the interpreter with the learner's thread: with the default of 5 ms every wake-up of
-# the loop could wait that long for it.
-_SWITCH_INTERVAL = 0.0005
 # Garbage is looked for after this many new objects, and among older ones after as many searches: less often than by
 # default, since hundreds of calls under way make thousands of objects that live for milliseconds.
 _COLLECT_AFTER = (7000, 20, 50)
@@ -55,30 +53,32 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--log-level", default="INFO", choices=["DEBUG", "INFO", "WARNING", "ERROR"])
     options = parser.parse_args(arguments)
     logging.basicConfig(level=options.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    sys.setswitchinterval(_SWITCH_INTERVAL)
     gc.set_threshold(*_COLLECT_AFTER)
     try:
         manifest = load_manifest(options.manifest)
-        journal = SqliteJournal(options.state / "journal.sqlite", manifest.full_name)
-        try:
-            asyncio.run(_serve(manifest, journal, options.certificates, options.listen, options.address_file))
-        finally:
-            journal.close()
+        with (
+            JobRunnerProcess(manifest.spec) as runner,
+            SqliteJournal(options.state / "journal.sqlite", manifest.full_name) as journal,
+        ):
+            engine = Engine(manifest, journal, runner)
+            asyncio.run(_serve(engine, runner, options.certificates, options.listen, options.address_file))
     except (ManifestError, JournalError, CertificatesError, CannotListenError, ValueError) as error:
         print(f"nas_controller: {error}", file=sys.stderr)
         return EX_CONFIG
+    except ExceptionGroup as group:  # the journal is damaged, or the learner has died
+        for cause in group.exceptions:
+            logger.critical("cannot go on: %s", cause)
+        return 1
     return 0
 
 
-async def _serve(
-    manifest: NASSearch, journal: Journal, certificates: Path, listen: str, address_file: Path | None
-) -> None:
-    coordinator = Coordinator(Engine(manifest, journal))
+async def _serve(engine: Engine, runner: JobRunner, certificates: Path, listen: str, address_file: Path | None) -> None:
+    coordinator = Coordinator(engine, runner)
     server, address = await start_server(coordinator, certificates, listen)
     stop = asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signum, stop.set)
-    logger.info("serving %s on %s, epoch %d", manifest.full_name, address, coordinator.engine.epoch)
+    logger.info("serving %s on %s, epoch %d", engine.manifest.full_name, address, engine.epoch)
     if address_file is not None:
         _write_atomically(address_file, address)
     work = asyncio.create_task(coordinator.run())

@@ -3,22 +3,20 @@
 Every change is a record in the journal before anybody hears of it, so an engine that is killed at any instant goes on
 where it stopped. `Search` drives it from a loop of your own, `nas_controller.service` from workers' calls.
 
-An Engine is not thread-safe: one thread calls it. Only `run` may be called in another thread, one job at a time.
+An Engine is not thread-safe: one thread calls it. The learner's jobs, which take long, are done elsewhere: by a
+`JobRunner`, one at a time.
 """
 
 import math
 import time
 from concurrent.futures import Future
 from dataclasses import dataclass
-from itertools import count
 
 from nas_api.spec import NASSearch
 from nas_api.spec.base import parse_duration
 
-from nas_controller.algorithms import build_algorithm
-from nas_controller.constraints import ConstraintChecker
 from nas_controller.data_shape import DataShape
-from nas_controller.jobs import LearnJob, Sampled, SampleJob
+from nas_controller.jobs import FinishedBatch, JobRunner, Learned, LearnJob, Sampled, SampleJob, Update
 from nas_controller.journal.journal import (
     BatchSampled,
     ControllerStarted,
@@ -34,18 +32,18 @@ from nas_controller.journal.journal import (
     TrialFinished,
     TrialState,
 )
-from nas_controller.learner import Learner, Update
 from nas_controller.leases import Ending, Lease, Leases
 from nas_controller.ledger import Batch, Ledger, OpenTrial
 from nas_controller.progress import Progress, Verdict
-from nas_controller.proposal import Proposal
 from nas_controller.reward import NoRewardError, compute_reward
 from nas_controller.spaces import build_space
 
 # Complete batches that may wait for their updates before sampling for workers that wait has its turn.
 _BACKLOG = 4
-# Most batches that are sampled in one go: with hundreds of workers that wait it is an eighth of the work.
-_BATCHES_AT_ONCE = 16
+# Most batches that are sampled in one go. Many take little longer than one, which counts when hundreds of workers wait.
+_BATCHES_AT_ONCE = 64
+# Most updates that are made in one go, when they cannot keep up with the results.
+_UPDATES_AT_ONCE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +62,15 @@ class TrialResult:
 class Engine:
     """One architecture search."""
 
-    def __init__(self, manifest: NASSearch, journal: Journal, data_shape: DataShape | None = None) -> None:
+    def __init__(
+        self, manifest: NASSearch, journal: Journal, runner: JobRunner, data_shape: DataShape | None = None
+    ) -> None:
         """Begins the search, or takes it up where the journal says that it stopped.
 
         Args:
             manifest: what to search. Must be the one that the journal began with, up to what may be edited.
             journal: its durable memory.
+            runner: what will do the jobs. It is brought to where the journal stands.
             data_shape: of the data, where the space has constraints. The journal remembers it.
 
         Raises:
@@ -82,8 +83,6 @@ class Engine:
         self.data_shape: DataShape | None = None
         self.last_update: Update | None = None
         self._space = build_space(spec.search_space)
-        self._learner = Learner(build_algorithm(spec.controller, self._space, spec.seed), spec.seed)
-        self._constraints = ConstraintChecker(spec.search_space, None, 0)
         self._leases = Leases(parse_duration(spec.controller.lease.duration).total_seconds())
         parallelism = spec.controller.parallelism
         self._ledger = Ledger(
@@ -93,7 +92,9 @@ class Engine:
         self._job: SampleJob | LearnJob | None = None
         self._sampled_last = False
         self._leases_granted = 0
-        self._recover(journal.recover())
+        recovered = journal.recover()
+        runner.restore(recovered)
+        self._recover(recovered)
         if data_shape is not None:
             self.set_data_shape(data_shape)
 
@@ -108,10 +109,7 @@ class Engine:
         self.progress = Progress.recovered(recovered, best[0].reward if best else None)
         self.verdict = Verdict(recovered.search_state, recovered.search_reason, recovered.search_message)
         if "data_shape" in recovered.facts:
-            self._use_data_shape(DataShape.from_fact(recovered.facts["data_shape"]))
-        self._learner.restore(
-            recovered.version, recovered.state, recovered.snapshots, [batch.version for batch in recovered.batches]
-        )
+            self.data_shape = DataShape.from_fact(recovered.facts["data_shape"])
         holders = {lease.trial: lease.lease for lease in recovered.leases}
         for batch in recovered.batches:
             trials = [
@@ -131,21 +129,23 @@ class Engine:
     # The learner. ---------------------------------------------------------------------------------------------------
 
     def next_job(self, wanted: int) -> SampleJob | LearnJob | None:
-        """What the learner should do next: give it to `run`, and its result to `absorb`, before the next job.
+        """What the learner should do next. Its result goes to `absorb`, before the next job.
 
         Args:
             wanted: how many trials should be pending.
         """
         if self._job is not None:
             return None
-        complete = self._ledger.next_complete(self._version)
+        complete = self._ledger.next_complete(self._version, _UPDATES_AT_ONCE)
         sizes = self._next_sizes(wanted - self._ledger.pending)
         # Learning comes first. When it cannot keep up with workers that wait, the two take turns.
-        if complete is not None and (not sizes or self._ledger.complete <= _BACKLOG or self._sampled_last):
-            self._job = LearnJob(complete)
+        if complete and (not sizes or self._ledger.complete <= _BACKLOG or self._sampled_last):
+            self._job = LearnJob(
+                tuple(FinishedBatch(batch.number, batch.version, tuple(batch.rewarded())) for batch in complete)
+            )
         elif sizes:
             depth = self._space.depth(self._last_trial)
-            self._job = SampleJob(self._last_batch + 1, self._last_trial + 1, sizes, depth)
+            self._job = SampleJob(self._last_batch + 1, self._last_trial + 1, sizes, depth, self.data_shape)
         if self._job is not None:
             self._sampled_last = isinstance(self._job, SampleJob)
         return self._job
@@ -162,70 +162,25 @@ class Engine:
         trials = batches * size if limit is None else min(batches * size, max(0, limit - self._last_trial))
         return tuple(min(size, trials - start) for start in range(0, trials, size))
 
-    def run(self, job: SampleJob | LearnJob) -> Sampled | Update:
-        """Does a job. The slow part, which touches the learner only.
-
-        Raises:
-            NoAcceptableArchitectureError: nothing that the policy samples keeps the constraints.
-        """
-        if isinstance(job, LearnJob):
-            return self._learner.learn(job.batch.number, job.batch.version, job.batch.rewarded())
-        accept = self._acceptable if self.needs_data_shape else None
-        numbers = count(job.first_trial)
-        return Sampled(
-            tuple(
-                (batch, tuple(self._trial(next(numbers), batch.batch, proposal) for proposal in batch.proposals))
-                for batch in self._learner.sample_batches(job.first_batch, job.sizes, job.depth, accept)
-            )
-        )
-
-    def _acceptable(self, proposal: Proposal) -> bool:
-        return self._constraints.violation(self._space.decode(proposal.decisions, proposal.depth)) is None
-
-    def _trial(self, number: int, batch: int, proposal: Proposal) -> SampledTrial:
-        architecture = self._space.decode(proposal.decisions, proposal.depth).canonical()
-        shape = self.data_shape
-        return SampledTrial(
-            trial=number,
-            batch=batch,
-            proposal=proposal,
-            architecture=architecture.to_json(),
-            digest=architecture.digest,
-            parameters=architecture.count_parameters(shape.image, shape.classes) if shape else 0,
-            flops=architecture.count_flops(shape.image, shape.classes) if shape else 0,
-        )
-
-    def absorb(self, result: Sampled | Update) -> "Future[None]":
+    def absorb(self, result: Sampled | Learned) -> "Future[None]":
         """Records the result of the job that is under way. The future is done when it is durable."""
         job, self._job = self._job, None
+        now = time.time()
         if isinstance(result, Sampled):
-            assert isinstance(job, SampleJob)
             for batch, trials in result.batches:
                 self._last_batch = batch.batch
                 self._last_trial += len(trials)
                 self._ledger.add(Batch(batch.batch, batch.version, [OpenTrial(trial) for trial in trials]))
             return self.journal.write(
-                *(BatchSampled(batch.batch, batch.version, trials, time.time()) for batch, trials in result.batches)
+                *(BatchSampled(batch.batch, batch.version, trials, now) for batch, trials in result.batches)
             )
         assert isinstance(job, LearnJob)
-        self._ledger.remove(job.batch)
-        self._version = result.version
-        self.last_update = result
-        rewards = [rewarded.reward for rewarded in job.batch.rewarded()]
+        for update in result.updates:
+            self._ledger.remove(update.batch)
+            self._version = update.version
+            self.last_update = update
         return self.journal.write(
-            PolicyUpdated(
-                version=result.version,
-                batch=result.batch,
-                lag=result.lag,
-                baseline=result.statistics.baseline,
-                entropy=result.statistics.entropy,
-                gradient_norm=result.statistics.gradient_norm,
-                mean_reward=math.fsum(rewards) / len(rewards),
-                snapshot=result.snapshot,
-                state=result.state,
-                kept_versions=frozenset(self._learner.versions()),
-                at=time.time(),
-            )
+            *(_policy_updated(update, done, now) for update, done in zip(result.updates, job.batches, strict=True))
         )
 
     def forget_job(self) -> None:
@@ -235,7 +190,7 @@ class Engine:
     @property
     def learning(self) -> bool:
         """Whether a job is under way, or a batch waits for its update and can have it."""
-        return self._job is not None or self._ledger.next_complete(self._version) is not None
+        return self._job is not None or bool(self._ledger.next_complete(self._version))
 
     # Leases. --------------------------------------------------------------------------------------------------------
 
@@ -379,8 +334,7 @@ class Engine:
     @property
     def needs_data_shape(self) -> bool:
         """Whether nothing can be sampled before the shape of the data is known."""
-        constraints = self.manifest.spec.search_space.conv_net.constraints
-        return constraints.max_parameters is not None or constraints.max_flops is not None
+        return self.manifest.spec.search_space.constrained
 
     def set_data_shape(self, shape: DataShape) -> None:
         """Makes the shape of the data known.
@@ -391,12 +345,8 @@ class Engine:
         if self.data_shape is not None and self.data_shape != shape:
             raise ValueError(f"the search began with {self.data_shape}, and now the data are {shape}")
         if self.data_shape is None:
-            self._use_data_shape(shape)
+            self.data_shape = shape
             self.journal.write(FactLearned("data_shape", shape.to_fact()))
-
-    def _use_data_shape(self, shape: DataShape) -> None:
-        self.data_shape = shape
-        self._constraints = ConstraintChecker(self.manifest.spec.search_space, shape.image, shape.classes)
 
     def add_active_seconds(self, seconds: float) -> None:
         """Counts time towards `budget.maxDuration`."""
@@ -417,3 +367,19 @@ class Engine:
             self.progress.consecutive_failures = 0
         self.verdict = verdict
         return self.journal.write(SearchStateChanged(verdict.state, verdict.reason, verdict.message, time.time()))
+
+
+def _policy_updated(update: Update, done: FinishedBatch, now: float) -> PolicyUpdated:
+    return PolicyUpdated(
+        version=update.version,
+        batch=update.batch,
+        lag=update.lag,
+        baseline=update.statistics.baseline,
+        entropy=update.statistics.entropy,
+        gradient_norm=update.statistics.gradient_norm,
+        mean_reward=math.fsum(rewarded.reward for rewarded in done.rewarded) / len(done.rewarded),
+        snapshot=update.snapshot,
+        state=update.state,
+        kept_versions=update.kept_versions,
+        at=now,
+    )

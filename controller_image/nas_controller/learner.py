@@ -4,10 +4,8 @@ This is the only part of a controller that computes with torch. It is owned by o
 that its caller records in the journal.
 """
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
@@ -16,39 +14,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from nas_controller.algorithms.algorithm import Algorithm, Statistics
+from nas_controller.algorithms.algorithm import Algorithm
 from nas_controller.constraints import NoAcceptableArchitectureError
+from nas_controller.jobs import SampledBatch, Update
 from nas_controller.proposal import Proposal, Rewarded
+from nas_controller.seeding import derived_seed
 
 CANDIDATES = 1000
 """Architectures drawn in a row without one accepted before sampling gives up."""
-
-
-@dataclass(frozen=True, slots=True)
-class SampledBatch:
-    """Architectures that one controller replica sampled at one version of the policy."""
-
-    batch: int
-    version: int
-    proposals: tuple[Proposal, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Update:
-    """One update of the policy: its gradient, from `batch`, was computed at version `version - 1 - lag`."""
-
-    batch: int
-    version: int
-    lag: int
-    statistics: Statistics
-    snapshot: bytes
-    state: bytes
-
-
-def derived_seed(*parts: int) -> int:
-    """A 63-bit seed that depends on all of `parts`, the same on every machine."""
-    digest = hashlib.sha256(b"".join(part.to_bytes(8, "little") for part in parts)).digest()
-    return int.from_bytes(digest[:8], "little") >> 1
 
 
 class Learner:
@@ -131,6 +104,7 @@ class Learner:
             statistics=statistics,
             snapshot=newest.numpy().tobytes(),
             state=save(self._algorithm.state()),
+            kept_versions=frozenset(self.versions()),
         )
 
     def versions(self) -> set[int]:

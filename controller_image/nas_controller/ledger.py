@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from nas_controller.algorithms.algorithm import Rewarded
 from nas_controller.journal.journal import SampledTrial
+from nas_controller.proposal import Rewarded
 
 
 @dataclass(slots=True)
@@ -143,25 +143,25 @@ class Ledger:
             del self._with_pending[batch.number]
         self.pending -= 1
 
-    def next_complete(self, version: int) -> Batch | None:
-        """The batch whose update should be made next, when the policy is at `version`.
+    def next_complete(self, version: int, most: int = 1) -> list[Batch]:
+        """The batches, at most `most`, whose updates should be made next, when the policy is at `version`.
 
         Batches are taken in the order in which they were completed. With a bound L on the lag a batch sampled at
         version v must be made into one of the updates v + 1 ... v + L + 1, so one that would leave too little room for
         the others waits (earliest deadline first decides whether room is left). Stale synchronous parallel (Ho et al.
         2013) bounds staleness too, but makes fast workers wait; here only the update waits.
         """
+        if self._max_version_lag is None:
+            return self._complete[:most]
         for batch in self._complete:
-            if self._max_version_lag is None:
-                return batch
             others = sorted(b.version for b in self._batches.values() if b is not batch)
             if all(version + 1 + i - v <= self._max_version_lag for i, v in enumerate(others)):
-                return batch
-        return None
+                return [batch]
+        return []
 
-    def remove(self, batch: Batch) -> None:
+    def remove(self, number: int) -> None:
         """The update of a complete batch has been made."""
+        batch = self._batches.pop(number)
         self._complete.remove(batch)
-        del self._batches[batch.number]
         for trial in batch.trials:
             del self._trials[trial.sampled.trial]

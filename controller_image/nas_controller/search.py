@@ -21,6 +21,7 @@ from nas_controller.data_shape import DataShape
 from nas_controller.engine import Engine, TrialResult
 from nas_controller.journal.journal import Journal, Measurement, TrialState
 from nas_controller.leases import Ending, Lease
+from nas_controller.local_job_runner import LocalJobRunner
 
 # The worker that holds the leases of asked trials.
 _ASKER = "ask-tell"
@@ -54,7 +55,8 @@ class Search:
             JournalError: the journal cannot be read.
             ValueError: the journal's policy is not of this manifest, or its data had another shape.
         """
-        self.engine = Engine(manifest, journal, data_shape)
+        self._runner = LocalJobRunner(manifest.spec)
+        self.engine = Engine(manifest, journal, self._runner, data_shape)
         for lease in self.engine.leases.held():
             self.engine.end_lease(lease, Ending.RELEASED)  # whoever asked for it is gone
 
@@ -117,4 +119,4 @@ class Search:
     def _learn(self, wanted: int) -> None:
         """Does all jobs that there are, until `wanted` trials are pending."""
         while job := self.engine.next_job(wanted):
-            self.engine.absorb(self.engine.run(job)).result()
+            self.engine.absorb(self._runner.run(job)).result()

@@ -18,7 +18,7 @@ from nas_api.rpc import trials_pb2_grpc as rpc
 
 # A process forked off one that has imported the controller starts in a tenth of a second, not in four.
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["nas_controller.__main__"])
+_FORKS.set_forkserver_preload(["nas_controller.__main__", "nas_controller.local_job_runner"])
 
 
 def _serve(arguments: list[str], log: Path) -> None:
@@ -65,7 +65,7 @@ class ControllerProcess:
         arguments = ["--manifest", "search.yaml", "--certificates", "server", "--address-file", "address"]
         arguments = [a if a.startswith("--") else str(self.directory / a) for a in arguments]
         arguments += ["--state", str(self.directory), "--listen", self.listen]
-        self.process = _FORKS.Process(target=_serve, args=(arguments, self.log), daemon=True)
+        self.process = _FORKS.Process(target=_serve, args=(arguments, self.log), daemon=False)
         self.process.start()
         while not address.exists():
             self.process.join(0.01)

@@ -97,6 +97,12 @@ class SearchSpace(SpecModel):
     conv_net: ConvNetSpace = ConvNetSpace()
     """With `type: ConvNet`."""
 
+    @property
+    def constrained(self) -> bool:
+        """Whether architectures have limits to keep, which takes the shape of the data to tell."""
+        constraints = self.conv_net.constraints
+        return constraints.max_parameters is not None or constraints.max_flops is not None
+
     @model_validator(mode="after")
     def _something_is_trained(self) -> Self:
         if "Convolution" not in self.conv_net.layer_types:

@@ -2,7 +2,7 @@
 
 from nas_api import spec
 
-from nas_controller.algorithms.algorithm import Algorithm, Statistics
+from nas_controller.algorithms.algorithm import Algorithm
 from nas_controller.algorithms.random_search import RandomSearch
 from nas_controller.algorithms.reinforce import Reinforce
 from nas_controller.spaces import Space
@@ -17,4 +17,4 @@ def build_algorithm(controller: spec.Controller, space: Space, seed: int) -> Alg
             return RandomSearch(space)
 
 
-__all__ = ["Algorithm", "RandomSearch", "Reinforce", "Statistics", "build_algorithm"]
+__all__ = ["Algorithm", "RandomSearch", "Reinforce", "build_algorithm"]

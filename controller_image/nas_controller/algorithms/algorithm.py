@@ -2,24 +2,12 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
+from nas_controller.jobs import Statistics
 from nas_controller.proposal import Proposal, Rewarded
-
-__all__ = ["Algorithm", "Proposal", "Rewarded", "Statistics"]
-
-
-@dataclass(frozen=True, slots=True)
-class Statistics:
-    """What one update was like. `None` where the algorithm has no such thing."""
-
-    baseline: float | None = None
-    entropy: float | None = None  # nats a decision, mean over the batch
-    gradient_norm: float | None = None  # before clipping
-    extra: Mapping[str, float] = field(default_factory=dict)
 
 
 class Algorithm(ABC):

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from nas_controller.algorithms.algorithm import Algorithm, Statistics
+from nas_controller.algorithms.algorithm import Algorithm
+from nas_controller.jobs import Statistics
 from nas_controller.proposal import Proposal, Rewarded
 from nas_controller.spaces import Space
 

@@ -8,7 +8,8 @@ from nas_api import spec
 from torch import Tensor
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from nas_controller.algorithms.algorithm import Algorithm, Statistics
+from nas_controller.algorithms.algorithm import Algorithm
+from nas_controller.jobs import Statistics
 from nas_controller.parameter_server import ParameterServer
 from nas_controller.policy import LSTMPolicy
 from nas_controller.proposal import Proposal, Rewarded

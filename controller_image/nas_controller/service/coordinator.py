@@ -1,6 +1,6 @@
 """`Coordinator`: drives a `Search` from the calls of many workers, on one event loop.
 
-The loop owns the search. One thread beside it runs the learner's jobs, one after the other. A worker that asks for an
+The loop owns the search. A process beside it runs the learner's jobs, one after the other. A worker that asks for an
 architecture when none is pending waits here until one is.
 """
 
@@ -10,10 +10,9 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-import torch
-
 from nas_controller.constraints import NoAcceptableArchitectureError
 from nas_controller.engine import Engine
+from nas_controller.jobs import JobRunner
 from nas_controller.journal.journal import SampledTrial
 from nas_controller.journal.wakeup import CommitWaiter
 from nas_controller.leases import Ending, Lease
@@ -70,6 +69,7 @@ class Coordinator:
     """Workers, and the search that they work for."""
 
     engine: Engine
+    runner: JobRunner
     workers: dict[str, Worker] = field(default_factory=dict)
     commits: CommitWaiter = field(default_factory=CommitWaiter)
     _waiters: dict[str, _Waiter] = field(default_factory=dict)  # by worker, the longest waiting first
@@ -227,18 +227,16 @@ class Coordinator:
         """Trials that should be pending: one for each worker that waits, and with many workers some in reserve.
 
         With few workers a batch is sampled when it is needed, by the newest policy: sampling takes milliseconds. With
-        hundreds somebody asks every few milliseconds, and a reserve of a quarter of their number keeps them from
+        hundreds somebody asks every few milliseconds, and a reserve of half their number keeps them from
         waiting.
         """
         batch_size = self.engine.manifest.spec.controller.parallelism.batch_size
-        reserve = len(self.engine.leases) // (4 * batch_size) * batch_size
+        reserve = len(self.engine.leases) // (2 * batch_size) * batch_size
         return len(self._waiters) + reserve
 
     async def _learn(self) -> None:
         loop = asyncio.get_running_loop()
-        with ThreadPoolExecutor(
-            1, thread_name_prefix="learner", initializer=torch.set_num_threads, initargs=(1,)
-        ) as thread:
+        with ThreadPoolExecutor(1, thread_name_prefix="learner") as thread:  # waits for the runner
             while True:
                 job = self.engine.next_job(self._wanted())
                 if job is None:
@@ -246,7 +244,7 @@ class Coordinator:
                     await self._work.wait()
                     continue
                 try:
-                    result = await loop.run_in_executor(thread, self.engine.run, job)
+                    result = await loop.run_in_executor(thread, self.runner.run, job)
                 except NoAcceptableArchitectureError as error:
                     self.engine.forget_job()
                     self.set_verdict(Verdict("FAILED", "NoAcceptableArchitecture", str(error)))

@@ -14,8 +14,8 @@ from nas_api.rpc import trials_pb2_grpc as rpc
 from nas_controller import leases
 from nas_controller.data_shape import DataShape
 from nas_controller.engine import Engine
-from nas_controller.learner import derived_seed
 from nas_controller.leases import Ending
+from nas_controller.seeding import derived_seed
 from nas_controller.service.authorization import authorize_worker
 from nas_controller.service.coordinator import Coordinator, Grant, Worker
 from nas_controller.service.messages import MalformedError, check_name, measurements_of, result_of

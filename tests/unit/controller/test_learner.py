@@ -9,8 +9,10 @@ from hypothesis import given, settings
 from nas_api import spec
 from nas_controller.algorithms import build_algorithm
 from nas_controller.constraints import NoAcceptableArchitectureError
-from nas_controller.learner import Learner, SampledBatch, Update, derived_seed
+from nas_controller.jobs import SampledBatch, Update
+from nas_controller.learner import Learner
 from nas_controller.proposal import Proposal, Rewarded
+from nas_controller.seeding import derived_seed
 from nas_controller.spaces import ConvNetSpace
 
 torch.set_num_threads(1)

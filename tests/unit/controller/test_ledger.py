@@ -70,9 +70,9 @@ def test_batches_are_learnt_in_the_order_in_which_they_were_completed() -> None:
     finish_all(ledger, second)
     finish_all(ledger, first)
 
-    assert ledger.next_complete(version=0) is second
-    ledger.remove(second)
-    assert ledger.next_complete(version=1) is first
+    assert ledger.next_complete(version=0) == [second]
+    ledger.remove(second.number)
+    assert ledger.next_complete(version=1) == [first]
 
 
 def test_an_incomplete_batch_is_not_learnt() -> None:
@@ -81,7 +81,7 @@ def test_an_incomplete_batch_is_not_learnt() -> None:
     ledger.add(opened)
     ledger.finish(opened.trials[0], 0.5)
 
-    assert ledger.next_complete(version=0) is None
+    assert ledger.next_complete(version=0) == []
 
 
 def test_no_more_batches_are_open_than_there_are_replicas() -> None:
@@ -125,13 +125,13 @@ def test_no_update_lags_by_more_than_the_bound_and_none_is_stuck(max_lag: int, d
         if unfinished and data.draw(st.booleans(), label="finish"):
             finish_all(ledger, unfinished.pop(data.draw(st.integers(0, len(unfinished) - 1), label="which")))
         while data.draw(st.booleans(), label="learn") and (complete := ledger.next_complete(version)):
-            assert version - complete.version <= max_lag
-            ledger.remove(complete)
+            assert version - complete[0].version <= max_lag
+            ledger.remove(complete[0].number)
             version += 1
     for opened in unfinished:
         finish_all(ledger, opened)
     while complete := ledger.next_complete(version):
-        assert version - complete.version <= max_lag
-        ledger.remove(complete)
+        assert version - complete[0].version <= max_lag
+        ledger.remove(complete[0].number)
         version += 1
     assert not list(ledger.batches)

@@ -1,0 +1,72 @@
+"""`LocalJobRunner`: samples architectures and makes updates. The slow part of a search, and the only one with torch."""
+
+from dataclasses import replace
+from itertools import count
+
+from nas_api.spec import NASSearchSpec
+
+from nas_controller.algorithms import build_algorithm
+from nas_controller.constraints import ConstraintChecker
+from nas_controller.data_shape import DataShape
+from nas_controller.jobs import Learned, LearnJob, Sampled, SampledBatch, SampleJob
+from nas_controller.journal.journal import Recovered, SampledTrial
+from nas_controller.learner import Learner
+from nas_controller.proposal import Proposal
+from nas_controller.spaces import build_space
+
+
+class LocalJobRunner:
+    """A learner and the space that it samples from, in the process at hand."""
+
+    def __init__(self, spec: NASSearchSpec) -> None:
+        """Begins at version 0 of the policy."""
+        self._spec = spec
+        self._space = build_space(spec.search_space)
+        self._learner = Learner(build_algorithm(spec.controller, self._space, spec.seed), spec.seed)
+
+    def restore(self, recovered: Recovered) -> None:
+        """See `JobRunner`."""
+        self._learner.restore(
+            recovered.version, recovered.state, recovered.snapshots, [batch.version for batch in recovered.batches]
+        )
+
+    def run(self, job: SampleJob | LearnJob) -> Sampled | Learned:
+        """See `JobRunner`."""
+        if isinstance(job, LearnJob):
+            *superseded, last = (self._learner.learn(done.batch, done.version, done.rewarded) for done in job.batches)
+            # They are recorded together: what the last one replaces need not be written.
+            return Learned((*(replace(update, snapshot=b"", state=b"") for update in superseded), last))
+        numbers = count(job.first_trial)
+        return Sampled(
+            tuple(
+                (
+                    batch,
+                    tuple(self._trial(next(numbers), batch.batch, p, job.data_shape) for p in batch.proposals),
+                )
+                for batch in self._sample(job)
+            )
+        )
+
+    def _sample(self, job: SampleJob) -> list[SampledBatch]:
+        if not self._spec.search_space.constrained:
+            return self._learner.sample_batches(job.first_batch, job.sizes, job.depth)
+        shape = job.data_shape
+        assert shape is not None, "a constrained space is sampled when the shape of the data is known"
+        constraints = ConstraintChecker(self._spec.search_space, shape.image, shape.classes)
+
+        def keeps_them(proposal: Proposal) -> bool:
+            return constraints.violation(self._space.decode(proposal.decisions, proposal.depth)) is None
+
+        return self._learner.sample_batches(job.first_batch, job.sizes, job.depth, keeps_them)
+
+    def _trial(self, number: int, batch: int, proposal: Proposal, shape: DataShape | None) -> SampledTrial:
+        architecture = self._space.decode(proposal.decisions, proposal.depth)
+        return SampledTrial(
+            trial=number,
+            batch=batch,
+            proposal=proposal,
+            architecture=architecture.canonical().to_json(),
+            digest=architecture.digest,
+            parameters=architecture.count_parameters(shape.image, shape.classes) if shape else 0,
+            flops=architecture.count_flops(shape.image, shape.classes) if shape else 0,
+        )
