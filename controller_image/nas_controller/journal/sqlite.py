@@ -1,8 +1,8 @@
 """`SqliteJournal`: a journal in one SQLite file.
 
 One thread writes. It takes all the writes that wait and commits them as one transaction of SQLite; while that one's
-`fsync` runs, and for ten milliseconds at least, the next ones gather. So the busier the journal is, the more writes share
-an `fsync`.
+`fsync` runs, and for ten milliseconds at least, the next ones gather. So the busier the journal is, the more writes
+share an `fsync`.
 """
 
 import contextlib
@@ -21,8 +21,8 @@ from nas_controller.journal.opening import lock, open_for_reading, open_for_writ
 from nas_controller.journal.reader import SqliteReader
 
 _LARGEST_GROUP = 1000  # writes in one transaction: bounds the write-ahead log, and what one retry repeats
-# Between two commits of a busy journal, which gathers what comes meanwhile: a commit costs nearly the same for one write
-# as for fifty. An idle one commits at once.
+# Between two commits of a busy journal, which gathers what comes meanwhile: a commit costs nearly the same for one
+# write as for fifty. An idle one commits at once.
 _COMMIT_INTERVAL_SECONDS = 0.01
 _FIRST_RETRY_SECONDS = 0.05
 _LONGEST_RETRY_SECONDS = 2.0
