@@ -8,7 +8,6 @@ result.
 import gc
 import json
 import os
-import random
 import resource
 import signal
 import socket
@@ -20,7 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from nas_api.architectures import parse_architecture
 from nas_api.spec import Trainer
@@ -63,7 +61,6 @@ def run_trial(task: Task, settings: TrialSettings, channel: socket.socket, log: 
         return
     seed = assignment["seed"]
     _limit(settings)
-    _seed(seed)
     _tell_first_step(channel)
     result = _train(task, Trial(architecture, seed, settings.trainer, settings.device, directory), make_report(channel))
     returned = time.monotonic()
@@ -134,12 +131,6 @@ def _limit(settings: TrialSettings) -> None:
         shared = next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmData:"))
         hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
         resource.setrlimit(resource.RLIMIT_DATA, (shared + int(parse_quantity(limit)), hard))
-
-
-def _seed(seed: int) -> None:
-    random.seed(seed)
-    np.random.seed(seed % 2**32)
-    torch.manual_seed(seed)
 
 
 def _tell_first_step(channel: socket.socket) -> None:
