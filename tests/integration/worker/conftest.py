@@ -195,11 +195,12 @@ class WorkerProcess:
 
     process: "subprocess.Popen[bytes]"
     directory: Path
+    log_file: Path
 
     @property
     def log(self) -> str:
         """What it has logged so far."""
-        return (self.directory / "worker.log").read_text()
+        return self.log_file.read_text()
 
     def trial_log(self, trial: int) -> str:
         """What a trial has written, as it is kept."""
@@ -264,10 +265,10 @@ def write_certificates(directory: Path) -> None:
 
 
 def start_worker(
-    directory: Path, address: str, *, certificates: Path, arguments: tuple[str, ...] = ()
+    directory: Path, address: str, *, certificates: Path, arguments: tuple[str, ...] = (), log: str = "worker.log"
 ) -> WorkerProcess:
     """Starts a worker in `directory`, which holds search.yaml and the module of the task."""
-    with (directory / "worker.log").open("ab") as log:
+    with (directory / log).open("ab") as file:
         process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "nas_child", "--manifest", "search.yaml", "--controller", address),
@@ -275,10 +276,10 @@ def start_worker(
                 *("--logs", "logs", "--cache", "cache", "--log-format", "json", *arguments),
             ],
             cwd=directory,
-            stderr=log,
+            stderr=file,
             env={**os.environ, "PYTHONPATH": str(directory)},
         )
-    return WorkerProcess(process, directory)
+    return WorkerProcess(process, directory, directory / log)
 
 
 @pytest.fixture(scope="module")
