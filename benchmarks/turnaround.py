@@ -30,11 +30,17 @@ apiVersion: kubenas.dev/v1alpha1
 kind: NASSearch
 metadata: {{name: turnaround}}
 spec:
-  searchSpace: {{convNet: {{layers: {{initial: 4, increment: 0}}}}}}
+  searchSpace:
+    convNet:
+      layers: {{initial: 4, increment: 0}}
+      filters: [8, 16, 24, 36]
+      filterHeights: [1, 3, 5]
+      filterWidths: [1, 3, 5]
   trainer: {{epochs: {epochs}, batchSize: 64}}
   budget: {{maxTrials: {trials}}}
 """
 Event = dict[str, Any]
+_SHORT_EPOCHS = 3
 
 
 def run_search(directory: Path, trials: int, epochs: int) -> list[Event]:
@@ -47,9 +53,9 @@ def run_search(directory: Path, trials: int, epochs: int) -> list[Event]:
     with _controller(directory) as address:
         command = [sys.executable, "-m", "nas_child", "--manifest", "search.yaml", "--controller", address]
         command += ["--certificates", "worker", "--pool", "default", "--device", "cpu", "--logs", "logs"]
-        worker = subprocess.run(
-            [*command, "--log-format", "json"], cwd=directory, stderr=subprocess.PIPE, text=True, check=True
-        )
+        worker = subprocess.run([*command, "--log-format", "json"], cwd=directory, stderr=subprocess.PIPE, text=True)
+    if worker.returncode != 0:
+        raise RuntimeError(f"the worker ended with status {worker.returncode}: {worker.stderr}")
     events = [json.loads(line) for line in worker.stderr.splitlines() if line.startswith("{")]
     return [event for event in events if "outcome" in event]
 
@@ -98,19 +104,19 @@ def print_time_of_first_step(directory: Path) -> None:
     spec = load_manifest(directory / "search.yaml").spec
     task = load_task(spec.trainer)
     task.prepare(spec.trainer, spec.seed, directory / "cache")
-    layer = '{"operation": {"op": "Convolution", "filter_height": 3, "filter_width": 3, "filters": 36}}'
+    layer = '{"operation": {"op": "Convolution", "filter_height": 3, "filter_width": 3, "filters": 24}}'
     architecture = parse_architecture(f'{{"layers": [{", ".join([layer] * 4)}]}}')
-    task.run(Trial(architecture, 1, spec.trainer, torch.device("cpu"), directory), lambda step, **metrics: None)
+    task.run(Trial(architecture, 1, spec.trainer, torch.device("cpu"), directory), lambda *_, **__: None)
 
 
 def measure(trials: int, idle_trials: int, idle_seconds: float, fresh: int) -> dict[str, float]:
     """Everything that this benchmark measures."""
     with tempfile.TemporaryDirectory() as temporary:
         directory = Path(temporary)
-        short = run_search(directory / "short", trials + 1, epochs=1)
+        short = run_search(directory / "short", trials + 1, _SHORT_EPOCHS)
         turnarounds = sorted(event["turnaround_ms"] for event in short if "turnaround_ms" in event)
         fresh_ms = [fresh_process_ms(directory / "short") for _ in range(fresh)]
-        seconds_of_epoch = statistics.mean(event["seconds"] for event in short)
+        seconds_of_epoch = statistics.mean(event["seconds"] for event in short) / _SHORT_EPOCHS
         epochs = max(1, round(idle_seconds / seconds_of_epoch))
         long = run_search(directory / "long", idle_trials + 1, epochs)[1:]
     idle = sum(event["turnaround_ms"] / 1000 for event in long)
