@@ -53,10 +53,13 @@ class Search:
 
         Raises:
             JournalError: the journal cannot be read.
-            ValueError: the journal's policy is not of this manifest, or its data had another shape.
+            ValueError: the journal's policy is not of this manifest, or its data had another shape, or the space has
+                constraints and the shape of the data is not known.
         """
         self._runner = LocalJobRunner(manifest.spec)
         self.engine = Engine(manifest, journal, self._runner, data_shape)
+        if self.engine.needs_data_shape and self.engine.data_shape is None:
+            raise ValueError("searchSpace.convNet.constraints need the shape of the data: pass data_shape")
         for lease in self.engine.leases.held():
             self.engine.end_lease(lease, Ending.RELEASED)  # whoever asked for it is gone
 

@@ -16,7 +16,7 @@ DATA = load_search_data(Dataset(path="digits", validation_fraction=0.2), seed=0,
 def train(trial: Trial, report: Report) -> None:
     """Trains one architecture and reports `val_error`, the part of the validation images told wrong."""
     training, validation = (
-        (part.images.to(trial.device) / 16, part.labels.to(trial.device)) for part in (DATA.training, DATA.evaluation)
+        (part.images.to(trial.device) / 255, part.labels.to(trial.device)) for part in (DATA.training, DATA.evaluation)
     )
     network = ConvolutionalNetwork(trial.architecture, DATA.training.shape, DATA.training.classes).to(trial.device)
     optimizer = torch.optim.AdamW(network.parameters(), lr=trial.parameters["learningRate"])

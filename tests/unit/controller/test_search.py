@@ -178,6 +178,13 @@ def test_architectures_that_break_a_constraint_are_never_asked() -> None:
     assert max(t.architecture.count_parameters(shape.image, 10) for t in bound.ask(200)) <= 30_000
 
 
+def test_constraints_without_the_shape_of_the_data_are_an_error() -> None:
+    space = {"convNet": {"constraints": {"maxParameters": 30_000}}}
+
+    with pytest.raises(ValueError, match="pass data_shape"):
+        Search(manifest(searchSpace=space), journal())
+
+
 def test_constraints_that_nothing_keeps_are_an_error_that_says_what_to_relax() -> None:
     space = {"convNet": {"layers": {"initial": 2, "max": 2}, "constraints": {"maxParameters": 5}}}
     search = Search(manifest(searchSpace=space), journal(), DataShape(ImageShape(1, 8, 8), 10))
