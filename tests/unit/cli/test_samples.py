@@ -1,0 +1,29 @@
+"""The sample manifests are valid, and are what their comments say."""
+
+from pathlib import Path
+
+import pytest
+from nas_api.manifest import load_manifest
+from nas_api.spec import Dataset, NASSearchSpec, Trainer
+from nas_cli.manifest import describe
+
+SAMPLES = Path(__file__).parents[3] / "manifests" / "samples"
+
+
+@pytest.mark.parametrize("name", ["digits", "fashion-mnist", "cifar10"])
+def test_a_sample_is_valid_and_named_like_its_file(name: str) -> None:
+    search = load_manifest(SAMPLES / f"{name}.yaml")
+    assert search.metadata.name == name
+    assert describe(search)
+
+
+def test_every_sample_is_tested_here() -> None:
+    assert {file.stem for file in SAMPLES.glob("*.yaml")} == {"digits", "fashion-mnist", "cifar10"}
+
+
+def test_the_paper_s_settings_are_the_defaults_except_for_data_and_workers() -> None:
+    spec = load_manifest(SAMPLES / "cifar10.yaml").spec
+    own = {"path": "data/cifar10", "format": "CIFAR10"}
+    assert spec.trainer.dataset == Dataset.model_validate(own)
+    assert spec.trainer == Trainer(dataset=spec.trainer.dataset, augmentation="CropFlip")
+    assert spec.model_copy(update={"trainer": Trainer(), "pools": NASSearchSpec().pools}) == NASSearchSpec()
