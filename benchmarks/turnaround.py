@@ -92,7 +92,8 @@ def print_time_of_first_step(directory: Path) -> None:
 
     import torch
     from nas_api.architectures import parse_architecture
-    from nas_child.task import Trial, load_task
+    from nas_child.task import Trial
+    from nas_child.tasks import load_task
     from torch.optim.optimizer import register_optimizer_step_post_hook
 
     def end(*_: Any) -> None:

@@ -79,7 +79,7 @@ def _prepare(connection: socket.socket, arguments: argparse.Namespace, device_na
 
     import torch
 
-    from nas_child.task import load_task
+    from nas_child.tasks import load_task
     from nas_child.trial_process import TrialSettings
 
     torch.set_num_threads(1)

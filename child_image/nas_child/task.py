@@ -211,18 +211,3 @@ def _number(name: str, value: Any) -> float:
     except (TypeError, ValueError, RuntimeError, OverflowError):
         pass
     raise TypeError(f"report(): {name} is {repr(value)[:100]} ({type(value).__name__}): give one number")
-
-
-def load_task(trainer: Trainer) -> Task:
-    """The task that `spec.trainer.task` names.
-
-    Raises:
-        TaskError: it is a `module:function` that cannot be imported.
-    """
-    if trainer.is_user_task:
-        from nas_child.tasks.user import UserTask, import_function
-
-        return UserTask(import_function(trainer.task))
-    from nas_child.tasks.image_classification import ImageClassification
-
-    return ImageClassification()

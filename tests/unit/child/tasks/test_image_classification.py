@@ -12,7 +12,8 @@ from nas_api.architectures import ConvNet, Convolution, Layer
 from nas_api.spec.trainer import Dataset, Optimizer, Trainer
 from nas_child.data.division import load_final_data
 from nas_child.network import ConvolutionalNetwork
-from nas_child.task import FailureReason, StopTrial, Task, TaskError, Trial, TrialFailure, load_task
+from nas_child.task import FailureReason, StopTrial, Task, TaskError, Trial, TrialFailure
+from nas_child.tasks import load_task
 from nas_child.training import EpochResult, train
 
 from tests.unit.child.tasks.networks import small_network, trial_of

@@ -12,7 +12,8 @@ import torch
 import yaml
 from nas_api.spec.nassearch import NASSearch
 from nas_api.spec.trainer import Dataset, Trainer
-from nas_child.task import FailureReason, StopTrial, Task, TaskError, Trial, TrialFailure, load_task
+from nas_child.task import FailureReason, StopTrial, Task, TaskError, Trial, TrialFailure
+from nas_child.tasks import load_task
 from nas_child.tasks.user import UserTask
 
 from tests.unit.child.tasks.networks import small_network, trial_of
