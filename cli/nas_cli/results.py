@@ -8,7 +8,7 @@ from nas_api.architectures import Architecture, parse_architecture
 from nas_api.spec import NASSearch, Reward
 from nas_controller.data_shape import DataShape
 from nas_controller.journal.journal import JournalError, JournalReader, TrialRecord, UpdateRecord
-from nas_controller.progress import Progress
+from nas_controller.progress import Progress, Verdict
 
 from nas_cli.failure import BadInput, Failure
 from nas_cli.state_directory import StateDirectory
@@ -58,6 +58,12 @@ class Results:
         """How far the search has come."""
         best = self.best(1)
         return Progress.recovered(self._journal.recover(), best[0].reward if best else None)
+
+    def verdict(self) -> Verdict | None:
+        """How the search has ended: by its budget, or because it failed. None: it has not."""
+        recovered = self._journal.recover()
+        stored = Verdict(recovered.search_state, recovered.search_reason, recovered.search_message)
+        return self.progress().verdict(self.search.spec.budget) or (stored if stored.state == "FAILED" else None)
 
     def trial(self, reference: str) -> TrialRecord:
         """The trial of a number, or the one with the highest reward for `best`.

@@ -1,6 +1,5 @@
 """`nas run`: runs a search on this machine."""
 
-import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -8,7 +7,7 @@ from typing import Annotated
 import typer
 
 from nas_cli.commands.options import Device, Manifest, Overrides
-from nas_cli.failure import Failure
+from nas_cli.failure import FAILED, Failure
 from nas_cli.terminal import stdout
 
 
@@ -57,7 +56,7 @@ def run(
     search = read_manifest(file, overrides)
     placements = place_workers(search.spec.pools, device.value, workers)
     directory = StateDirectory(state or RUNS / search.metadata.name)
-    command = shlex.join(["nas", *sys.argv[1:]])
+    command = ["nas", *sys.argv[1:]]
     console = stdout()
     with directory.locked() as lock:
         if prepare(directory, search):
@@ -68,5 +67,5 @@ def run(
         status = drive(local_run, view, directory)
     if local_run.failure:
         raise Failure(local_run.failure, local_run.exit_code)
-    print_report(directory, console, command, view.elapsed())
-    raise typer.Exit(status)
+    verdict = print_report(directory, console, command, view.elapsed())
+    raise typer.Exit(status or (FAILED if verdict is not None and verdict.state == "FAILED" else 0))

@@ -1,68 +1,99 @@
 """What `nas run` says at the end: how the search stands, what was best, and what to do next."""
 
-from nas_controller.journal.journal import TrialState
+import shlex
+from collections.abc import Sequence
+
+from nas_controller.journal.journal import TrialRecord, TrialState
 from nas_controller.progress import Verdict
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from nas_cli import wording
-from nas_cli.results import metric_of, open_results
+from nas_cli.results import Results, metric_of, open_results
 from nas_cli.state_directory import StateDirectory
 
 
-def print_report(directory: StateDirectory, console: Console, command: str, elapsed: float | None = None) -> None:
-    """Prints the end of a run.
+def print_report(
+    directory: StateDirectory, console: Console, command: Sequence[str], elapsed: float | None = None
+) -> Verdict | None:
+    """Prints how the search stands and what to do next.
 
     Args:
         directory: of the search.
         console: where to print.
-        command: the command line that takes the search up again.
+        command: what took the search up.
         elapsed: seconds that the search has run in all; None: as the journal has it.
+
+    Returns:
+        How the search has ended; None: it has not.
     """
     with open_results(directory.path) as results:
-        progress = results.progress()
-        budget = results.search.spec.budget
-        verdict = progress.verdict(budget)
+        verdict = results.verdict()
         best = next(iter(results.best(1)), None)
         console.print(Text(f"{results.name} {_describe(verdict)}", "bold"))
-        grid = Table.grid(padding=(0, 2))
-        failed = progress.counts.get(TrialState.FAILED, 0)
-        grid.add_row("trials", f"{progress.finished} finished" + (f", {failed} of them failed" if failed else ""))
-        grid.add_row("time", wording.duration(progress.active_seconds if elapsed is None else elapsed))
-        if best is not None and best.reward is not None:
-            metric = metric_of(best, results.search.spec.reward)
-            measured = "" if metric is None else f", {results.search.spec.reward.metric} {metric:.4g}"
-            size = f", {wording.count(best.sampled.parameters)} parameters" if best.sampled.parameters else ""
-            grid.add_row("best", Text(f"trial {best.sampled.trial}: reward {best.reward:.4f}{measured}{size}", "green"))
-        grid.add_row("state", Text(str(directory.path)))
-        console.print(grid)
-        where = f"-s {directory.path}"
-        steps = {}
-        if verdict is None:
-            steps[command] = "go on with the search"
-        elif verdict.reason == "BudgetSpent" and budget.max_trials is not None:
-            steps[f"{command} --set spec.budget.maxTrials={2 * budget.max_trials}"] = "go further"
-        elif verdict.reason == "DurationSpent":
-            steps[f"{command} --set spec.budget.maxDuration=..."] = "go further"
-        elif verdict.reason == "TargetReached":
-            steps[f"{command} --set spec.budget.targetReward=..."] = "go further"
-        if best is not None:
-            steps |= {
-                f"nas show best {where}": "the architecture, layer by layer",
-                f"nas plot -o curve.png {where}": "how the search went",
-                f"nas train best {where}": "train it to the end, test accuracy",
-                f"nas export best -o best {where}": "take it away as PyTorch and ONNX",
-            }
-        if failed:
-            steps[f"nas trials --failed {where}"] = "what failed, and why"
-        width = max(map(len, steps), default=0)
-        console.print("\nNext:")
-        for step, purpose in steps.items():
-            console.print(Text.assemble("  ", (step.ljust(width), "cyan"), "  ", (purpose, "dim")))
+        console.print(_figures(results, best, elapsed))
+        steps = _go_on(results, verdict, command) | _look(results, best)
+    width = max(map(len, steps), default=0)
+    console.print("\nNext:")
+    for step, purpose in steps.items():
+        console.print(Text.assemble("  ", (step.ljust(width), "cyan"), "  ", (purpose, "dim")))
+    return verdict
 
 
 def _describe(verdict: Verdict | None) -> str:
     if verdict is None:
         return "was stopped before its end"
     return f"{'has ended' if verdict.state == 'SUCCEEDED' else 'has failed'}: {verdict.message}"
+
+
+def _figures(results: Results, best: TrialRecord | None, elapsed: float | None) -> Table:
+    progress, reward = results.progress(), results.search.spec.reward
+    grid = Table.grid(padding=(0, 2))
+    failed = progress.counts.get(TrialState.FAILED, 0)
+    grid.add_row("trials", f"{progress.finished} finished" + (f", {failed} of them failed" if failed else ""))
+    grid.add_row("time", wording.duration(progress.active_seconds if elapsed is None else elapsed))
+    if best is not None and best.reward is not None:
+        metric = metric_of(best, reward)
+        measured = "" if metric is None else f", {reward.metric} {metric:.4g}"
+        size = f", {wording.count(best.sampled.parameters)} parameters" if best.sampled.parameters else ""
+        grid.add_row("best", Text(f"trial {best.sampled.trial}: reward {best.reward:.4f}{measured}{size}", "green"))
+    grid.add_row("state", Text(str(results.state.path)))
+    return grid
+
+
+def _go_on(results: Results, verdict: Verdict | None, command: Sequence[str]) -> dict[str, str]:
+    """The command that takes the search up again, and what for."""
+    budget = results.search.spec.budget
+    if verdict is None:
+        return {shlex.join(command): "go on with the search"}
+    wanted = {
+        "BudgetSpent": f"spec.budget.maxTrials={2 * (budget.max_trials or 0)}",
+        "DurationSpent": "spec.budget.maxDuration=...",
+        "TargetReached": "spec.budget.targetReward=...",
+    }.get(verdict.reason)
+    return {shlex.join(_with_override(command, wanted)): "go further"} if wanted else {}
+
+
+def _with_override(command: Sequence[str], override: str) -> list[str]:
+    """`command` with `--set override`, in the place of a former one of the same field."""
+    field = override.partition("=")[0] + "="
+    former = [i for i, word in enumerate(command) if word == "--set" and command[i + 1 : i + 2][0].startswith(field)]
+    kept = [word for i, word in enumerate(command) if i not in former and i - 1 not in former]
+    return [*kept, "--set", override]
+
+
+def _look(results: Results, best: TrialRecord | None) -> dict[str, str]:
+    """The commands that show what was found, and what for."""
+    where = f"-s {shlex.quote(str(results.state.path))}"
+    steps = {}
+    if best is not None:
+        steps = {
+            f"nas show best {where}": "the architecture, layer by layer",
+            f"nas plot -o curve.png {where}": "how the search went",
+            f"nas train best {where}": "train it to the end, test accuracy",
+            f"nas export best -o best {where}": "take it away as PyTorch and ONNX",
+        }
+    if results.progress().counts.get(TrialState.FAILED):
+        steps[f"nas trials --failed {where}"] = "what failed, and why"
+    return steps
