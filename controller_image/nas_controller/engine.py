@@ -11,6 +11,7 @@ import math
 import time
 from concurrent.futures import Future
 from dataclasses import dataclass
+from itertools import accumulate
 
 from nas_api.spec import NASSearch
 from nas_api.spec.base import parse_duration
@@ -145,6 +146,9 @@ class Engine:
             )
         elif sizes:
             depth = self._space.depth(self._last_trial)
+            # Batches that the schedule wants deeper are another job.
+            starts = accumulate(sizes, initial=self._last_trial)
+            sizes = tuple(size for size, start in zip(sizes, starts, strict=False) if self._space.depth(start) == depth)
             self._job = SampleJob(self._last_batch + 1, self._last_trial + 1, sizes, depth, self.data_shape)
         if self._job is not None:
             self._sampled_last = isinstance(self._job, SampleJob)
