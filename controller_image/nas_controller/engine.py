@@ -243,9 +243,12 @@ class Engine:
         return trial.sampled
 
     def revive(self, token: str, worker: str) -> Lease | None:
-        """Takes up a lease again that has ended without a result and whose trial waits still. None: it cannot be."""
+        """Takes up a lease again that has expired and whose trial waits still. None: it cannot be.
+
+        One that was given back or lost is not: nobody trains its architecture, whatever a late report says.
+        """
         ended = self._leases.ended(token)
-        if ended is None or ended[1] is Ending.FINISHED or ended[0].worker != worker:
+        if ended is None or ended[1] is not Ending.EXPIRED or ended[0].worker != worker:
             return None
         lease = ended[0]
         trial = self._ledger.get(lease.trial)
@@ -271,7 +274,13 @@ class Engine:
         return written
 
     def expire_leases(self) -> list[Lease]:
-        """Ends the leases that have had no sign of life for too long."""
+        """Ends the leases that have had no sign of life for too long.
+
+        None while the journal stalls: nobody else could be given their architectures, and a worker that waits to hear
+        of its lease cannot renew it.
+        """
+        if self.journal.problem():
+            return []
         expired = self._leases.expired(time.monotonic())
         for lease in expired:
             self.end_lease(lease, Ending.EXPIRED)

@@ -144,7 +144,8 @@ class Coordinator:
             async with asyncio.timeout(wait_seconds):
                 return await waiter.granted
         except TimeoutError:
-            return None
+            # It may have been granted in the instant in which the time ran out.
+            return None if waiter.granted.cancelled() else waiter.granted.result()
         finally:
             if self._waiters.get(worker.name) is waiter:
                 del self._waiters[worker.name]

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import time
 from typing import Any
 
 import grpc
@@ -83,11 +84,12 @@ class TrialService(rpc.TrialServiceServicer):
             reason = self._coordinator.retirement(worker)
             return self._retire(worker, reason) if reason else pb.LeaseReply(nothing=pb.Nothing(reason="NonePending"))
         await self._coordinator.commits.wrap(grant.durable)
+        self._engine.leases.renew(grant.lease, time.monotonic())  # from now on its worker knows of it
         return pb.LeaseReply(assignment=self._assignment(grant))
 
     async def Report(self, request: pb.ReportRequest, context: Context) -> pb.ReportReply:  # noqa: N802
         """Renews a lease."""
-        await self._authorize(context)
+        identity = await self._authorize(context)
         worker = self._coordinator.see(request.worker_id)
         try:
             measurements_of(request.measurements)
@@ -96,8 +98,10 @@ class TrialService(rpc.TrialServiceServicer):
         lease = self._engine.leases.get(request.lease) or self._engine.revive(request.lease, request.worker_id)
         if lease is None or lease.worker != request.worker_id:
             return pb.ReportReply(action=pb.ReportReply.ABANDON)
+        if worker is None:  # the controller was started anew: the worker registers when it has trained
+            worker = self._coordinator.register(lease.worker, identity.pool, "")
         self._coordinator.renew(lease)
-        if self._engine.verdict.final or (worker is not None and worker.release_now):
+        if self._engine.verdict.final or worker.release_now:
             return pb.ReportReply(action=pb.ReportReply.RELEASE)
         return pb.ReportReply(action=pb.ReportReply.CONTINUE)
 

@@ -1,0 +1,48 @@
+"""The coordinator: the calls of workers against the event loop."""
+
+import asyncio
+import time
+
+import torch
+from nas_api.spec import NASSearch
+from nas_controller.engine import Engine
+from nas_controller.journal.sqlite import SqliteJournal
+from nas_controller.local_job_runner import LocalJobRunner
+from nas_controller.service.coordinator import Coordinator, Grant
+
+torch.set_num_threads(1)
+
+MANIFEST = NASSearch.model_validate(
+    {
+        "apiVersion": "kubenas.dev/v1alpha1",
+        "kind": "NASSearch",
+        "metadata": {"name": "test"},
+        "spec": {
+            "searchSpace": {"convNet": {"layers": {"initial": 2, "max": 2}}},
+            "controller": {"algorithm": {"type": "Random"}},
+        },
+    }
+)
+
+
+def test_an_architecture_granted_in_the_instant_in_which_the_wait_ends_reaches_its_worker() -> None:
+    runner = LocalJobRunner(MANIFEST.spec)
+    engine = Engine(MANIFEST, SqliteJournal(":memory:", "default/test"), runner)
+
+    async def wait_and_grant_at_once() -> Grant | None:
+        coordinator = Coordinator(engine, runner)
+        loop = asyncio.get_running_loop()
+        worker = coordinator.register("w", "default", "cpu")
+        call = asyncio.create_task(coordinator.lease(worker, "request", wait_seconds=0.02))
+        await asyncio.sleep(0)
+        job = engine.next_job(wanted=1)
+        assert job is not None
+        engine.absorb(runner.run(job))
+        loop.call_later(0.01, coordinator._serve)
+        time.sleep(0.05)  # the loop is busy, so that the grant and the end of the wait become due together
+        return await call
+
+    granted = asyncio.run(wait_and_grant_at_once())
+
+    assert granted is not None
+    assert engine.leases.get(granted.lease.token) is granted.lease
