@@ -157,6 +157,9 @@ class Ledger:
             others = sorted(b.version for b in self._batches.values() if b is not batch)
             if all(version + 1 + i - v <= self._max_version_lag for i, v in enumerate(others)):
                 return [batch]
+        if len(self._complete) == len(self._batches):
+            # More are open than a bound that was lowered allows: they cannot all keep it, and nothing is worth waiting.
+            return sorted(self._complete, key=lambda batch: batch.version)[:1]
         return []
 
     def remove(self, number: int) -> None:

@@ -135,3 +135,20 @@ def test_no_update_lags_by_more_than_the_bound_and_none_is_stuck(max_lag: int, d
         ledger.remove(complete[0].number)
         version += 1
     assert not list(ledger.batches)
+
+
+def test_a_bound_on_the_lag_that_was_lowered_makes_no_batch_wait_for_ever() -> None:
+    """Three batches were opened at version 0, and then the bound became 0: two of them cannot keep it."""
+    ledger = Ledger(replicas=None, max_version_lag=0)
+    opened = [batch(number, version=0) for number in (1, 2, 3)]
+    for one in opened:
+        ledger.add(one)
+        finish_all(ledger, one)
+
+    learnt = []
+    for version in range(3):
+        (complete,) = ledger.next_complete(version)
+        learnt.append(complete)
+        ledger.remove(complete.number)
+
+    assert learnt == opened
