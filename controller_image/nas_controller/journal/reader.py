@@ -22,6 +22,8 @@ from nas_controller.journal.journal import (
 from nas_controller.journal.opening import open_for_reading
 from nas_controller.proposal import Proposal
 
+_LARGEST_INTEGER = 2**63 - 1  # that SQLite can compare with; who asks may name a larger number
+
 _SAMPLED = "t.trial, t.batch, t.decisions, t.depth, t.architecture, t.digest, t.parameters, t.flops"
 
 # A trial with its result, if it has one. :measurements tells whether to read the series.
@@ -144,8 +146,9 @@ class SqliteReader(JournalReader):
         return found[0] if found else None
 
     def _trials(self, which: str, **parameters: int) -> list[TrialRecord]:
+        within = {name: min(value, _LARGEST_INTEGER) for name, value in parameters.items()}
         with self._reading:
-            rows = self._query(_TRIAL + which, parameters)
+            rows = self._query(_TRIAL + which, within)
         return [_trial_record(*row) for row in rows]
 
     def lease_end(self, lease: str) -> tuple[int, str] | None:

@@ -421,6 +421,13 @@ def test_the_best_are_those_that_succeeded_with_the_earlier_one_first_among_equa
     assert [record.sampled.trial for record in journal.best(offset=1, limit=2)] == [3, 1]
 
 
+def test_there_is_nothing_beyond_the_largest_number_that_a_message_can_hold(journal: Journal) -> None:
+    journal.write(batch(1, 1, 2)).result()
+
+    assert journal.trials(after=2**64 - 1) == journal.finished(after=2**64 - 1) == journal.best(offset=2**64 - 1) == []
+    assert journal.trial(2**64 - 1) is None
+
+
 def test_a_trial_tells_where_it_stands(journal: Journal) -> None:
     def standing() -> tuple[TrialState, int, str]:
         record = journal.trial(1)
