@@ -204,8 +204,14 @@ class Load:
         return tallies
 
     def _cpu_seconds(self) -> float:
-        fields = Path(f"/proc/{self._controller.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """Of the controller and of its learner, which is a process of its own."""
+        main = self._controller.pid
+        learner = Path(f"/proc/{main}/task/{main}/children").read_text().split()
+        ticks = 0
+        for process in (main, *learner):
+            fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _percentile_ms(ordered: list[float], share: float) -> float:
