@@ -13,7 +13,7 @@ from nas_api.certificates import CertificatesError
 from nas_api.manifest import ManifestError, load_manifest
 
 from nas_controller.engine import Engine
-from nas_controller.job_runner_process import JobRunnerProcess
+from nas_controller.job_runner_process import JobRunnerDiedError, JobRunnerProcess
 from nas_controller.jobs import JobRunner
 from nas_controller.journal.journal import JournalError
 from nas_controller.journal.sqlite import SqliteJournal
@@ -65,7 +65,10 @@ def main(arguments: list[str] | None = None) -> int:
     except (ManifestError, JournalError, CertificatesError, CannotListenError, ValueError) as error:
         print(f"nas_controller: {error}", file=sys.stderr)
         return EX_CONFIG
-    except ExceptionGroup as group:  # the journal is damaged, or the learner has died
+    except JobRunnerDiedError as error:
+        logger.critical("cannot go on: %s", error)
+        return 1
+    except ExceptionGroup as group:  # the learner has died; what happens to the journal is a JournalError on closing it
         for cause in group.exceptions:
             logger.critical("cannot go on: %s", cause)
         return 1
