@@ -35,7 +35,7 @@ from nas_controller.journal.journal import (
 )
 from nas_controller.leases import Ending, Lease, Leases
 from nas_controller.ledger import Batch, Ledger, OpenTrial
-from nas_controller.progress import Progress, Verdict
+from nas_controller.progress import BUDGET_REASONS, Progress, Verdict
 from nas_controller.reward import NoRewardError, compute_reward
 from nas_controller.spaces import build_space
 
@@ -45,6 +45,8 @@ _BACKLOG = 4
 _BATCHES_AT_ONCE = 64
 # Most updates that are made in one go, when they cannot keep up with the results.
 _UPDATES_AT_ONCE = 4
+# Seconds of `budget.maxDuration` between two entries in the journal.
+_CLOCK_ENTRY = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,7 @@ class Engine:
         self.journal.write(ControllerStarted(self.epoch, time.time())).result()
         best = self.journal.best(limit=1)
         self.progress = Progress.recovered(recovered, best[0].reward if best else None)
+        self._recorded_seconds = self.progress.active_seconds
         self.verdict = Verdict(recovered.search_state, recovered.search_reason, recovered.search_message)
         if "data_shape" in recovered.facts:
             self.data_shape = DataShape.from_fact(recovered.facts["data_shape"])
@@ -124,8 +127,11 @@ class Engine:
             lease = Lease(held.lease, held.trial, held.worker, held.request_id, held.attempt, now, now)
             self._leases.renew(lease, now)
             self._leases.grant(lease)
-        if self.verdict.state == "SUCCEEDED" and self.progress.verdict(self.manifest.spec.budget) is None:
+        ended_by_budget = self.verdict.final and self.verdict.reason in BUDGET_REASONS
+        if ended_by_budget and self.progress.verdict(self.manifest.spec.budget) is None:
             self.set_verdict(Verdict("RUNNING", "BudgetRaised", "the budget was raised"))
+        # It may have been lowered, or its end not been recorded any more: no trial may be left to notice.
+        self.check_budget()
 
     # The learner. ---------------------------------------------------------------------------------------------------
 
@@ -362,24 +368,32 @@ class Engine:
             self.journal.write(FactLearned("data_shape", shape.to_fact()))
 
     def add_active_seconds(self, seconds: float) -> None:
-        """Counts time towards `budget.maxDuration`."""
+        """Counts time towards `budget.maxDuration`. What was not yet written down a restart counts again."""
         self.progress.active_seconds += seconds
-        self.journal.write(FactLearned("active_seconds", f"{self.progress.active_seconds:.3f}"))
+        if self.progress.active_seconds - self._recorded_seconds >= _CLOCK_ENTRY:
+            self.journal.write(self._clock())
         self.check_budget()
 
-    def check_budget(self) -> None:
-        """Ends the search if its budget says so."""
-        if self.verdict.state == "RUNNING":
-            verdict = self.progress.verdict(self.manifest.spec.budget)
-            if verdict is not None:
-                self.set_verdict(verdict)
+    def _clock(self) -> FactLearned:
+        self._recorded_seconds = self.progress.active_seconds
+        return FactLearned("active_seconds", repr(self._recorded_seconds))
+
+    def check_budget(self) -> "Future[None] | None":
+        """Ends the search if its budget says so. The future is done when that is durable; None: it goes on."""
+        verdict = self.progress.verdict(self.manifest.spec.budget)
+        return self.set_verdict(verdict) if verdict is not None and self.verdict.state == "RUNNING" else None
 
     def set_verdict(self, verdict: Verdict) -> "Future[None]":
-        """Runs, suspends or ends the search. To run one that failed forgives the failures so far."""
+        """Runs, suspends or ends the search. To run one that failed forgives the failures so far.
+
+        One whose budget is spent ends again at once.
+        """
         if verdict.state == "RUNNING" and self.verdict.state == "FAILED":
             self.progress.consecutive_failures = 0
         self.verdict = verdict
-        return self.journal.write(SearchStateChanged(verdict.state, verdict.reason, verdict.message, time.time()))
+        changed = SearchStateChanged(verdict.state, verdict.reason, verdict.message, time.time())
+        written = self.journal.write(self._clock(), changed)
+        return self.check_budget() or written
 
 
 def _policy_updated(update: Update, done: FinishedBatch, now: float) -> PolicyUpdated:

@@ -22,6 +22,10 @@ class Verdict:
         return self.state in ("SUCCEEDED", "FAILED")
 
 
+BUDGET_REASONS = frozenset({"TooManyFailures", "BudgetSpent", "TargetReached", "DurationSpent"})
+"""Reasons of the verdicts that a budget makes: with a larger budget they do not hold any more."""
+
+
 @dataclass(slots=True)
 class Progress:
     """Counts of a search's trials, kept as they finish."""

@@ -10,6 +10,7 @@ It can be killed at any instant: made anew from the same journal, it proposes ag
 """
 
 import math
+import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from nas_api.architectures import Architecture, parse_architecture
 from nas_api.spec import NASSearch
 
+from nas_controller.constraints import NoAcceptableArchitectureError
 from nas_controller.data_shape import DataShape
 from nas_controller.engine import Engine, TrialResult
 from nas_controller.journal.journal import Journal, Measurement, TrialState
@@ -62,6 +64,7 @@ class Search:
             raise ValueError("searchSpace.convNet.constraints need the shape of the data: pass data_shape")
         for lease in self.engine.leases.held():
             self.engine.end_lease(lease, Ending.RELEASED)  # whoever asked for it is gone
+        self._counted_at = time.monotonic()
 
     @property
     def ended(self) -> bool:
@@ -75,6 +78,7 @@ class Search:
             SearchEndedError: the search has ended.
             NoAcceptableArchitectureError: nothing that the policy samples keeps the constraints.
         """
+        self._count_time()
         if self.ended:
             raise SearchEndedError(f"the search has ended: {self.engine.verdict.message}")
         self._learn(wanted=count)
@@ -108,6 +112,7 @@ class Search:
 
     def _tell(self, trial: AskedTrial, result: TrialResult) -> None:
         lease = self._held(trial)
+        self._count_time()
         durable = self.engine.complete(lease, result)
         assert durable is not None
         self._learn(wanted=0)
@@ -122,4 +127,16 @@ class Search:
     def _learn(self, wanted: int) -> None:
         """Does all jobs that there are, until `wanted` trials are pending."""
         while job := self.engine.next_job(wanted):
-            self.engine.absorb(self._runner.run(job)).result()
+            try:
+                result = self._runner.run(job)
+            except NoAcceptableArchitectureError:
+                self.engine.forget_job()
+                raise
+            self.engine.absorb(result).result()
+
+    def _count_time(self) -> None:
+        """Counts the time since the last call, if trials were in training, towards `budget.maxDuration`."""
+        now = time.monotonic()
+        if len(self.engine.leases):
+            self.engine.add_active_seconds(now - self._counted_at)
+        self._counted_at = now

@@ -150,6 +150,23 @@ def test_a_lease_of_before_a_restart_completes_after_it(controller: ControllerPr
     assert later.complete(lease) == Complete.ACCEPTED
 
 
+def test_a_worker_in_training_is_known_again_to_a_controller_that_was_started_anew(
+    controller: ControllerProcess, client: Client
+) -> None:
+    client.register()
+    held = client.lease().assignment
+    controller.kill()
+    controller.start()
+    later = Client(controller)
+
+    later.report(held.lease)
+
+    (worker,) = later.summary().workers
+    assert (worker.worker_id, worker.pool, worker.trial_id, worker.alive) == ("w", "default", held.trial_id, True)
+    later.search.DrainWorkers(pb.DrainWorkersRequest(now=True), timeout=20)
+    assert later.report(held.lease) == Report.RELEASE
+
+
 def test_a_repeated_complete_is_a_duplicate_and_changes_nothing(client: Client) -> None:
     client.register()
     lease = client.lease().assignment.lease
@@ -304,6 +321,19 @@ def test_a_spent_budget_retires_the_workers_and_ends_the_search(client: Client) 
     assert client.lease().HasField("retire")
     summary = client.wait_for_summary(lambda summary: summary.state == pb.Summary.SUCCEEDED)
     assert (summary.reason, summary.updates) == ("BudgetSpent", 3)
+
+
+def test_a_search_whose_time_is_over_ends_while_its_trials_are_in_training(controller: ControllerProcess) -> None:
+    start(controller, spec=SPEC.replace("maxTrials: 12", "maxDuration: 1s"))
+    client = Client(controller)
+    client.register()
+    held = client.lease().assignment
+
+    summary = client.wait_for_summary(lambda summary: summary.state == pb.Summary.SUCCEEDED)
+
+    assert summary.reason == "DurationSpent"
+    assert 1 <= summary.elapsed_seconds < 10
+    assert client.report(held.lease) == Report.RELEASE
 
 
 def test_the_best_trials_come_first(client: Client) -> None:

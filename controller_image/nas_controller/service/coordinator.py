@@ -22,8 +22,6 @@ logger = logging.getLogger(__name__)
 
 # Seconds between two looks at expired leases and the clock of the budget.
 _TICK = 0.5
-# Seconds between two entries of the time spent in the journal.
-_CLOCK_ENTRY = 10.0
 
 
 @dataclass(slots=True)
@@ -270,10 +268,9 @@ class Coordinator:
             self._serve()
             self._work.set()
             now = time.monotonic()
-            if now - last >= _CLOCK_ENTRY and self.engine.verdict.state == "RUNNING" and len(self.engine.leases):
+            if self.engine.verdict.state == "RUNNING" and len(self.engine.leases):
                 self.engine.add_active_seconds(now - last)
-            if now - last >= _CLOCK_ENTRY:
-                last = now
+            last = now
             if self.engine.verdict is not was:
                 was = self.engine.verdict
                 logger.info("the search is %s: %s", was.state, was.message)

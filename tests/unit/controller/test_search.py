@@ -1,14 +1,19 @@
 """`Search`: a search driven by ask and tell from the caller's own loop."""
 
+import textwrap
+import time
 from pathlib import Path
 
 import pytest
 import torch
 from nas_api.architectures import ConvNet, ImageShape
+from nas_api.manifest import dump_manifest, load_manifest
 from nas_api.spec import NASSearch
+from nas_controller import search as search_module
 from nas_controller.constraints import NoAcceptableArchitectureError
 from nas_controller.data_shape import DataShape
 from nas_controller.journal.journal import TrialState
+from nas_controller.journal.reader import SqliteReader
 from nas_controller.journal.sqlite import SqliteJournal
 from nas_controller.search import Search, SearchEndedError
 
@@ -106,6 +111,18 @@ def test_a_trial_cannot_be_told_twice() -> None:
         search.tell(trial, 0.9)
 
 
+def test_the_time_that_trials_take_is_bounded() -> None:
+    search = Search(manifest(budget={"maxDuration": "10ms"}), journal())
+    (trial,) = search.ask(1)
+    time.sleep(0.01)
+
+    search.tell(trial, 0.5)
+
+    assert search.ended
+    with pytest.raises(SearchEndedError, match="10ms are over"):
+        search.ask()
+
+
 def test_a_target_reached_ends_the_search() -> None:
     search = Search(manifest(budget={"targetReward": 0.9}), journal())
     (trial,) = search.ask(1)
@@ -189,8 +206,9 @@ def test_constraints_that_nothing_keeps_are_an_error_that_says_what_to_relax() -
     space = {"convNet": {"layers": {"initial": 2, "max": 2}, "constraints": {"maxParameters": 5}}}
     search = Search(manifest(searchSpace=space), journal(), DataShape(ImageShape(1, 8, 8), 10))
 
-    with pytest.raises(NoAcceptableArchitectureError, match="constraints"):
-        search.ask()
+    for _ in range(2):
+        with pytest.raises(NoAcceptableArchitectureError, match="constraints"):
+            search.ask()
 
 
 def test_data_of_another_shape_than_the_search_began_with_are_refused(tmp_path: Path) -> None:
@@ -213,6 +231,27 @@ def test_a_raised_budget_lets_an_ended_search_go_on(tmp_path: Path) -> None:
         search = Search(manifest(budget={"maxTrials": 3}), records)
         assert not search.ended
         assert [trial.number for trial in search.ask(5)] == [3]
+
+
+def test_the_example_in_the_docstring_runs_as_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = manifest(budget={"maxTrials": 12})
+    (tmp_path / "search.yaml").write_text(dump_manifest(spec).replace("name: test", "name: digits"))
+    monkeypatch.chdir(tmp_path)
+    documentation = search_module.__doc__
+    assert documentation is not None
+    example = textwrap.dedent("".join(line for line in documentation.splitlines(True) if line.startswith("    ")))
+    names = {
+        "Path": Path,
+        "Search": Search,
+        "SqliteJournal": SqliteJournal,
+        "load_manifest": load_manifest,
+        "train": lambda architecture: architecture.layers[0].operation.filters / 64,
+    }
+
+    exec(example, names)
+
+    with SqliteReader(tmp_path / "journal.sqlite") as records:
+        assert len(records.finished()) == 12
 
 
 def test_random_search_asks_behind_the_same_interface() -> None:

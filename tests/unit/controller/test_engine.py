@@ -1,0 +1,173 @@
+"""The engine: when a search ends and goes on, how deep its architectures are, and which leases live on."""
+
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from nas_api.spec import NASSearch
+from nas_controller.engine import Engine, TrialResult
+from nas_controller.jobs import SampleJob
+from nas_controller.journal.journal import SearchStateChanged, TrialState
+from nas_controller.journal.sqlite import SqliteJournal
+from nas_controller.leases import Ending, Lease
+from nas_controller.local_job_runner import LocalJobRunner
+from nas_controller.progress import Verdict
+
+torch.set_num_threads(1)
+
+
+def manifest(**spec: object) -> NASSearch:
+    small = {
+        "searchSpace": {"convNet": {"layers": {"initial": 2, "max": 2}}},
+        "controller": {"algorithm": {"type": "Random"}, "parallelism": {"batchSize": 2}},
+    }
+    return NASSearch.model_validate(
+        {
+            "apiVersion": "kubenas.dev/v1alpha1",
+            "kind": "NASSearch",
+            "metadata": {"name": "test"},
+            "spec": {**small, **spec},
+        }
+    )
+
+
+class Driven(Engine):
+    """An engine whose jobs are done at once."""
+
+    def __init__(self, search: NASSearch, journal: SqliteJournal) -> None:
+        self.runner = LocalJobRunner(search.spec)
+        super().__init__(search, journal, self.runner)
+
+    def work(self, wanted: int) -> None:
+        while job := self.next_job(wanted):
+            self.absorb(self.runner.run(job)).result()
+
+    def lease(self, worker: str = "w") -> Lease:
+        self.work(wanted=1)
+        granted = self.grant(worker, None)
+        assert granted is not None
+        return granted[0]
+
+    def finish(self, count: int, state: TrialState = TrialState.SUCCEEDED) -> None:
+        for _ in range(count):
+            self.complete(self.lease(), TrialResult(state, reward=0.5))
+        self.work(wanted=0)
+
+
+def journal(path: Path | str = ":memory:") -> SqliteJournal:
+    return SqliteJournal(path, "default/test")
+
+
+# The end of a search. -------------------------------------------------------------------------------------------------
+
+
+def test_a_budget_lowered_below_what_has_finished_ends_the_search_at_its_start(tmp_path: Path) -> None:
+    with journal(tmp_path / "journal.sqlite") as records:
+        Driven(manifest(budget={"maxTrials": 10}), records).finish(4)
+    with journal(tmp_path / "journal.sqlite") as records:
+        assert Driven(manifest(budget={"maxTrials": 4}), records).verdict.reason == "BudgetSpent"
+
+
+def test_a_search_that_was_killed_before_its_end_was_written_down_ends_at_its_start(tmp_path: Path) -> None:
+    with journal(tmp_path / "journal.sqlite") as records:
+        Driven(manifest(budget={"maxTrials": 2}), records).finish(2)
+        records.write(SearchStateChanged("RUNNING", "", "", 0.0))  # as if the last record were missing
+    with journal(tmp_path / "journal.sqlite") as records:
+        assert Driven(manifest(budget={"maxTrials": 2}), records).verdict.reason == "BudgetSpent"
+
+
+def test_a_search_whose_budget_was_spent_while_it_was_suspended_ends_when_it_is_resumed() -> None:
+    engine = Driven(manifest(budget={"maxTrials": 1}), journal())
+    lease = engine.lease()
+    engine.set_verdict(Verdict("SUSPENDED"))
+    engine.complete(lease, TrialResult(TrialState.SUCCEEDED, reward=0.5))
+    assert engine.verdict.state == "SUSPENDED"
+
+    engine.set_verdict(Verdict("RUNNING")).result()
+
+    assert engine.verdict.reason == "BudgetSpent"
+    assert engine.journal.recover().search_state == "SUCCEEDED"
+
+
+def test_a_search_that_somebody_ended_stays_ended_after_a_restart(tmp_path: Path) -> None:
+    with journal(tmp_path / "journal.sqlite") as records:
+        Driven(manifest(), records).set_verdict(Verdict("SUCCEEDED", "GoodEnough", "by hand"))
+    with journal(tmp_path / "journal.sqlite") as records:
+        assert Driven(manifest(), records).verdict == Verdict("SUCCEEDED", "GoodEnough", "by hand")
+
+
+@pytest.mark.parametrize(("bound", "state"), [(2, "FAILED"), (3, "RUNNING")])
+def test_a_search_that_failed_too_often_goes_on_with_a_larger_bound(tmp_path: Path, bound: int, state: str) -> None:
+    with journal(tmp_path / "journal.sqlite") as records:
+        engine = Driven(manifest(budget={"maxConsecutiveFailures": 2}), records)
+        engine.finish(2, TrialState.FAILED)
+        assert engine.verdict.reason == "TooManyFailures"
+    with journal(tmp_path / "journal.sqlite") as records:
+        assert Driven(manifest(budget={"maxConsecutiveFailures": bound}), records).verdict.state == state
+
+
+def test_a_search_whose_time_is_over_stays_ended_after_a_restart(tmp_path: Path) -> None:
+    with journal(tmp_path / "journal.sqlite") as records:
+        engine = Driven(manifest(budget={"maxDuration": "2s"}), records)
+        engine.add_active_seconds(1.5)
+        assert engine.verdict.state == "RUNNING"
+        engine.add_active_seconds(0.6)
+        assert engine.verdict.reason == "DurationSpent"
+    with journal(tmp_path / "journal.sqlite") as records:
+        assert Driven(manifest(budget={"maxDuration": "2s"}), records).verdict.reason == "DurationSpent"
+
+
+# Sampling. ------------------------------------------------------------------------------------------------------------
+
+
+def test_batches_sampled_in_one_go_are_all_of_the_depth_that_the_schedule_asks_for() -> None:
+    space = {"convNet": {"layers": {"initial": 1, "increment": 1, "every": 4, "max": 3}}}
+    engine = Driven(manifest(searchSpace=space), journal())
+    job = engine.next_job(wanted=100)
+    assert isinstance(job, SampleJob)
+    assert (job.depth, sum(job.sizes)) == (1, 4)
+    engine.absorb(engine.runner.run(job))
+
+    engine.work(wanted=100)
+
+    depths = [record.sampled.proposal.depth for record in engine.journal.trials()]
+    assert depths[:10] == [1, 1, 1, 1, 2, 2, 2, 2, 3, 3]
+
+
+# Leases. --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ending", [Ending.RELEASED, Ending.LOST])
+def test_a_report_that_comes_after_a_lease_was_given_back_or_lost_does_not_take_it_up_again(ending: Ending) -> None:
+    engine = Driven(manifest(), journal())
+    lease = engine.lease()
+    engine.end_lease(lease, ending)
+
+    assert engine.revive(lease.token, "w") is None
+    assert engine.pending == 2
+
+
+def test_an_expired_lease_is_taken_up_again_by_its_worker_alone() -> None:
+    engine = Driven(manifest(), journal())
+    lease = engine.lease()
+    engine.end_lease(lease, Ending.EXPIRED)
+
+    assert engine.revive(lease.token, "x") is None
+    assert engine.revive(lease.token, "w") is lease
+    assert engine.pending == 1
+
+
+def test_no_lease_expires_while_nothing_can_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its worker may wait to hear of it, and nobody else could be given its architecture."""
+    lease_of_a_millisecond = {"lease": {"duration": "1ms"}, "algorithm": {"type": "Random"}}
+    engine = Driven(manifest(controller=lease_of_a_millisecond), records := journal())
+    lease = engine.lease()
+    monkeypatch.setattr(records, "problem", lambda: "the disk is full")
+    while time.monotonic() <= lease.expires_at:
+        pass
+    assert engine.expire_leases() == []
+
+    monkeypatch.setattr(records, "problem", lambda: "")
+
+    assert engine.expire_leases() == [lease]
