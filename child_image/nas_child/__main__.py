@@ -101,10 +101,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 on")
+    return int(text)
 
 
 async def _work(arguments: argparse.Namespace) -> None:
@@ -130,8 +129,7 @@ async def _work(arguments: argparse.Namespace) -> None:
     def on_signal(number: signal.Signals) -> None:
         if stops:
             logger.warning("%s again: ending at once; the lease will expire", number.name)
-            server.kill()
-            os._exit(128 + number)
+            os._exit(128 + number)  # the fork server notices, and ends with everything below it
         stops.append(number)
         logger.info("%s: giving back the architecture in training, if any, and ending", number.name)
         worker.stop()
@@ -147,6 +145,9 @@ def main() -> int:
     """Runs a worker to its end. Returns the exit status."""
     arguments = _parser().parse_args()
     configure_logging(arguments.log_format, arguments.log_level)
+    if sys.platform != "linux":
+        logger.error("a worker needs Linux: it finds and ends the processes of trials in ways that only Linux has")
+        return os.EX_CONFIG
     try:
         asyncio.run(_work(arguments))
     except (ManifestError, CertificatesError, UnusableError) as error:

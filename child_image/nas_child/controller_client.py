@@ -115,7 +115,7 @@ class ControllerClient:
         if now - self._last_complaint > _COMPLAIN_EVERY:
             self._last_complaint = now
             logger.warning(
-                "the controller at %s cannot be reached for %.0f s, trying on: %s: %s (%s)",
+                "the controller at %s cannot be reached, for %.0f s so far; trying on: %s: %s (%s)",
                 self._address,
                 now - self._last_answer,
                 method,
@@ -134,8 +134,9 @@ class ControllerClient:
         except CertificatesError as error:
             logger.warning("%s; the old ones stay in use", error)
             return
-        await self._channel.close()
+        old = self._channel
         self._open(credentials)
+        await old.close()
 
     async def close(self) -> None:
         """Closes the connection."""

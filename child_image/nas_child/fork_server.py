@@ -22,14 +22,20 @@ import sys
 import tempfile
 import traceback
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from nas_api.manifest import ManifestError, load_manifest
 
 from nas_child import device as devices
 from nas_child import process_tree
+from nas_child.task import Task, TaskError
+from nas_child.tasks import load_task
+
+if TYPE_CHECKING:
+    from nas_child.trial_process import TrialSettings
 
 _MAX_PACKET = 65536
+_MAX_MESSAGE = 8192
 
 
 def main() -> int:
@@ -40,10 +46,8 @@ def main() -> int:
     try:
         device = devices.choose(arguments.device, os.environ)
         server = _prepare(connection, arguments, device)
-    except Exception as error:
-        if not _is_configuration_error(error):
-            raise
-        _send(connection, {"unusable": str(error)})
+    except (ManifestError, TaskError, devices.DeviceError) as error:
+        _send(connection, {"unusable": str(error)[:_MAX_MESSAGE]})
         return os.EX_CONFIG
     with tempfile.TemporaryDirectory(prefix="kubenas-", ignore_cleanup_errors=True) as scratch:
         # From here on there can be trials, which must not outlive this process: it needs the time to kill them.
@@ -67,19 +71,12 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def _is_configuration_error(error: Exception) -> bool:
-    from nas_child.task import TaskError
-
-    return isinstance(error, ManifestError | TaskError | devices.DeviceError)
-
-
 def _prepare(connection: socket.socket, arguments: argparse.Namespace, device_name: str) -> "ForkServer":
     """Does everything that trials would otherwise have to do again each."""
     spec = load_manifest(arguments.manifest).spec
 
-    import torch
+    import torch  # when the device is chosen, not before
 
-    from nas_child.tasks import load_task
     from nas_child.trial_process import TrialSettings
 
     torch.set_num_threads(1)
@@ -115,13 +112,14 @@ def _warm_up_without_backward() -> None:
 class ForkServer:
     """Forks, kills and reaps trials, one at a time."""
 
-    def __init__(self, connection: socket.socket, task: Any, settings: Any) -> None:
+    def __init__(self, connection: socket.socket, task: Task, settings: "TrialSettings") -> None:
         """`task` is prepared and warm; `settings` are what all trials have in common."""
         self._connection = connection
         self._task = task
         self._settings = settings
         self._trial = 0
-        self._pid = 0
+        self._pid = 0  # of the trial's process; 0: none
+        self._directory = ""  # of the trial's files
 
     def serve(self, scratch: Path) -> None:
         """Does what the worker asks for until it closes the connection. `scratch`: for the trials' directories."""
@@ -136,9 +134,9 @@ class ForkServer:
             ready = {descriptor for descriptor, _ in poll.poll()}
             if child_ended in ready:
                 os.read(child_ended, 4096)
-                self._reap(scratch)
+                self._reap()
             if self._connection.fileno() in ready:
-                packet, descriptors, _, _ = socket.recv_fds(self._connection, _MAX_PACKET, 2)
+                packet, descriptors, _, _ = socket.recv_fds(self._connection, _MAX_PACKET, 2, socket.MSG_CMSG_CLOEXEC)
                 if not packet:
                     return
                 message = json.loads(packet)
@@ -149,16 +147,15 @@ class ForkServer:
                     os.kill(self._pid, signal.SIGKILL)
 
     def _start(self, trial: int, channel: int, log: int, scratch: Path) -> None:
-        directory = scratch / f"{trial:06}"
-        directory.mkdir()
+        self._directory = tempfile.mkdtemp(prefix=f"{trial:06}-", dir=scratch)
         server = os.getpid()
         self._trial, self._pid = trial, os.fork()
         if self._pid == 0:
-            self._become_trial(server, channel, log, directory)
+            self._become_trial(server, channel, log)
         os.close(channel)
         os.close(log)
 
-    def _become_trial(self, server: int, channel: int, log: int, directory: Path) -> NoReturn:
+    def _become_trial(self, server: int, channel: int, log: int) -> NoReturn:
         """In the forked process: never returns into the server's code."""
         from nas_child.trial_process import run_trial
 
@@ -166,7 +163,7 @@ class ForkServer:
         try:
             process_tree.die_with_parent(signal.SIGKILL, server)
             self._connection.close()
-            run_trial(self._task, self._settings, socket.socket(fileno=channel), log, directory)
+            run_trial(self._task, self._settings, socket.socket(fileno=channel), log, Path(self._directory))
             status = 0
         except BaseException:
             traceback.print_exc()
@@ -174,7 +171,7 @@ class ForkServer:
             # Without clean-up: exit handlers and threads are the fork server's, or the task's own.
             os._exit(status)
 
-    def _reap(self, scratch: Path) -> None:
+    def _reap(self) -> None:
         """Ends the trial whose process has ended: with everything that it has left behind."""
         while True:
             try:
@@ -186,14 +183,13 @@ class ForkServer:
             if pid == self._pid:
                 self._pid = 0
                 left = process_tree.kill_descendants()
-                shutil.rmtree(scratch / f"{self._trial:06}", ignore_errors=True)
-                _send(
-                    self._connection, {"ended": self._trial, "status": os.waitstatus_to_exitcode(status), "left": left}
-                )
+                shutil.rmtree(self._directory, ignore_errors=True)
+                ended = {"ended": self._trial, "status": os.waitstatus_to_exitcode(status), "left": left}
+                _send(self._connection, ended)
 
 
 def _send(connection: socket.socket, message: dict[str, Any]) -> None:
-    connection.send(json.dumps(message).encode()[:_MAX_PACKET])
+    connection.send(json.dumps(message).encode())
 
 
 if __name__ == "__main__":

@@ -62,16 +62,13 @@ class TrialChannel:
         self.ended: asyncio.Future[TrialEnded] = asyncio.get_running_loop().create_future()
         """When the process and all that it left behind are gone. ForkServerDiedError: the fork server is, too."""
 
-    async def assign(self, architecture: str, seed: int) -> None:
+    def assign(self, architecture: str, seed: int) -> None:
         """Gives the process what it waits for."""
-        with suppress(ConnectionError):  # it has been killed: `ended` tells
-            self._writer.write(json.dumps({"architecture": architecture, "seed": seed}).encode() + b"\n")
-            await self._writer.drain()
+        self._writer.write(json.dumps({"architecture": architecture, "seed": seed}).encode() + b"\n")
 
     def stop_early(self) -> None:
         """Has the next `report` of the task raise `StopTrial`."""
-        with suppress(OSError):
-            self._writer.write_eof()
+        self._writer.write_eof()
 
     def close(self) -> None:
         """Closes the socket."""
@@ -87,6 +84,7 @@ class ForkServerClient:
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: socket.socket | None = None
         self._ready: asyncio.Future[Ready] | None = None
+        self._is_ready = False
         self._output: asyncio.Task[None] | None = None
         self._last_lines: deque[str] = deque(maxlen=_KEPT_LINES)
         self._buried = asyncio.Event()
@@ -96,7 +94,7 @@ class ForkServerClient:
     @property
     def is_running(self) -> bool:
         """Whether it can start trials."""
-        return self._connection is not None and self._ready is not None and self._ready.done()
+        return self._connection is not None and self._is_ready
 
     async def start(self) -> Ready:
         """Starts a fork server and waits until it has loaded everything.
@@ -126,7 +124,7 @@ class ForkServerClient:
             )
         ours.setblocking(False)
         self._connection = ours
-        self._ready = loop.create_future()
+        self._ready, self._is_ready = loop.create_future(), False
         self._last_lines.clear()
         self._buried.clear()
         self._channel = None
@@ -160,11 +158,10 @@ class ForkServerClient:
 
     async def kill_trial(self, channel: TrialChannel) -> None:
         """Kills the process of a trial and everything below it, and waits until they are gone."""
-        with suppress(OSError, AttributeError):
-            self._connection.send(json.dumps({"kill": self._trial}).encode())  # type: ignore[union-attr]
-        with suppress(TimeoutError, ForkServerDiedError):
-            async with asyncio.timeout(_PATIENCE):
-                await asyncio.shield(channel.ended)
+        if self._connection is not None and not channel.ended.done():
+            with suppress(OSError):  # it has just ended: then `ended` will tell
+                self._connection.send(json.dumps({"kill": self._trial}).encode())
+        await asyncio.wait([channel.ended], timeout=_PATIENCE)
         if not channel.ended.done():
             logger.warning("the fork server does not answer: killing it")
             self.kill()
@@ -180,7 +177,7 @@ class ForkServerClient:
         """Ends the fork server and everything below it."""
         if self._process is None:
             return
-        if self.is_running and self._connection is not None:
+        if self._connection is not None and self._is_ready:
             self._connection.shutdown(socket.SHUT_WR)
         else:
             self.kill()
@@ -207,13 +204,17 @@ class ForkServerClient:
             self._burial = asyncio.get_running_loop().create_task(self._bury())
             return
         message: dict[str, Any] = json.loads(packet)
-        if "ready" in message:
-            shape = message["ready"]["data_shape"]
-            self._ready.set_result(Ready(message["ready"]["device"], DataShape(*shape) if shape else None))
+        if "ended" in message:
+            assert self._channel is not None
+            self._channel.ended.set_result(TrialEnded(message["status"], message["left"]))
+        elif self._ready.cancelled():
+            pass
         elif "unusable" in message:
             self._ready.set_exception(UnusableError(message["unusable"]))
-        elif self._channel is not None and not self._channel.ended.done():
-            self._channel.ended.set_result(TrialEnded(message["status"], message["left"]))
+        else:
+            self._is_ready = True
+            shape = message["ready"]["data_shape"]
+            self._ready.set_result(Ready(message["ready"]["device"], DataShape(*shape) if shape else None))
 
     async def _bury(self) -> None:
         """Sees to it that nothing is left of a fork server that has ended, and tells who waits for it."""
@@ -227,7 +228,7 @@ class ForkServerClient:
         await asyncio.to_thread(process_tree.kill_descendants)
         if self._output is not None:
             await self._output
-        how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+        how = f"was killed by {process_tree.signal_name(-status)}" if status < 0 else f"ended with status {status}"
         words = "".join(f"\n  {line}" for line in self._last_lines)
         for waiting in (self._ready, self._channel.ended if self._channel else None):
             if waiting is not None and not waiting.done():

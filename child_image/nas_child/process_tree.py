@@ -40,6 +40,14 @@ def adopt_orphans() -> None:
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
+def signal_name(number: int) -> str:
+    """Name of a signal for a person."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal
+        return f"signal {number}"
+
+
 def descendants(pid: int) -> set[int]:
     """The processes below `pid`, zombies included."""
     children: dict[int, list[int]] = {}

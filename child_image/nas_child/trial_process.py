@@ -5,7 +5,7 @@ when it shall stop early; it sends one for each report, one at the first step of
 result.
 """
 
-import gc
+import io
 import json
 import os
 import resource
@@ -82,8 +82,8 @@ def _train(task: Task, trial: Trial, report: Report) -> dict[str, str]:
         return _failed(FailureReason.TASK_RAISED, f"the task called sys.exit({error.code!r}): it must return instead")
     except BaseException as error:
         # The memory limit must not keep the result from being sent.
-        with suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_DATA, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+        resource.setrlimit(resource.RLIMIT_DATA, (hard, hard))
         failure = TrialFailure.of(error)
         if failure is not error:
             traceback.print_exc()
@@ -114,12 +114,12 @@ def _stand_alone(log: int) -> None:
     os.dup2(log, 2)
     os.close(log)
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
+        if isinstance(stream, io.TextIOWrapper):  # the task's module may have put something else there
+            stream.reconfigure(line_buffering=True, errors="backslashreplace")
     # When memory runs out, the kernel shall end this process and none of those that keep the worker going.
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
-    gc.enable()
 
 
 def _limit(settings: TrialSettings) -> None:

@@ -5,7 +5,6 @@ import json
 import logging
 import signal
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -19,6 +18,7 @@ from nas_api.spec.base import parse_duration
 from nas_child.controller_client import CallRefusedError, ControllerClient
 from nas_child.fork_server_client import ForkServerClient, ForkServerDiedError, TrialChannel, TrialEnded
 from nas_child.oom_killer import oom_kills
+from nas_child.process_tree import signal_name
 from nas_child.series import Point, Series
 from nas_child.task import FailureReason
 from nas_child.trial_log import TrialLog, log_path
@@ -122,7 +122,7 @@ class TrialRun:
         log.close_write_end()
         heartbeats = asyncio.create_task(self._send_heartbeats())
         try:
-            await channel.assign(self.assignment.architecture, self.assignment.seed)
+            channel.assign(self.assignment.architecture, self.assignment.seed)
             return await self._supervise(channel, kills_before)
         finally:
             self.seconds = (self.returned_at or time.monotonic()) - began
@@ -135,40 +135,42 @@ class TrialRun:
             await self._cleaned_up
 
     async def _supervise(self, channel: TrialChannel, kills_before: int) -> End:
+        end = asyncio.create_task(self._watch(channel, kills_before))
+        try:
+            first: set[asyncio.Future[Any]] = {end, self.order}
+            await asyncio.wait(first, timeout=self._timeout, return_when=asyncio.FIRST_COMPLETED)
+            if end.done():
+                return end.result()
+            if not self.order.done():
+                return self._timed_out()
+            match self.order.result():
+                case Order.STOP_EARLY:
+                    channel.stop_early()
+                    await asyncio.wait([end], timeout=_STOP_GRACE)
+                    ended_late = Completed(pb.STOPPED_EARLY, message="it did not report in time, and was killed")
+                    return end.result() if end.done() else ended_late
+                case Order.RELEASE:
+                    return Released("asked to give it back", lost=False)
+                case Order.ABANDON:
+                    return Abandoned()
+        finally:
+            end.cancel()
+
+    async def _watch(self, channel: TrialChannel, kills_before: int) -> End:
+        """What becomes of a trial that is left alone."""
         result = asyncio.create_task(self._read(channel))
         try:
-            first: set[asyncio.Future[Any]] = {result, channel.ended, self.order}
-            await asyncio.wait(first, timeout=self._timeout, return_when=asyncio.FIRST_COMPLETED)
-            if channel.ended.done() and not result.done():
-                # Nobody is left that could write: the result, if there is one, has been sent.
-                await asyncio.wait([result], timeout=1)
-            if result.done() and result.result() is not None:
-                return _completed(result.result() or {})
-            if not channel.ended.done() and not result.done():
-                if not self.order.done():
-                    await self._server.kill_trial(channel)
-                    return self._timed_out()
-                if self.order.result() is not Order.STOP_EARLY:
-                    await self._server.kill_trial(channel)
-                    return Abandoned() if self.order.result() is Order.ABANDON else Released("asked to", lost=False)
-                return await self._stop_early(channel, result)
-            try:
-                ended = await channel.ended
-            except ForkServerDiedError as error:
-                return Released(str(error), lost=True)
-            return _ended_without_result(ended, kills_before)
+            first: set[asyncio.Future[Any]] = {result, channel.ended}
+            await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+            # What has been sent is there by now. But a process that cannot be killed may hold the socket open.
+            await asyncio.wait([result], timeout=1)
+            if result.done() and (sent := result.result()) is not None:
+                return _completed(sent)
+            # A task may have closed the socket: it has until its timeout still.
+            await asyncio.wait([channel.ended])
+            return _ended_without_result(channel.ended, kills_before)
         finally:
             result.cancel()
-
-    async def _stop_early(self, channel: TrialChannel, result: "asyncio.Task[dict[str, Any] | None]") -> End:
-        channel.stop_early()
-        first: set[asyncio.Future[Any]] = {result, channel.ended}
-        await asyncio.wait(first, timeout=_STOP_GRACE, return_when=asyncio.FIRST_COMPLETED)
-        if not result.done():
-            await self._server.kill_trial(channel)
-        if result.done() and (sent := result.result()) is not None:
-            return _completed(sent)
-        return Completed(pb.STOPPED_EARLY, message="ended while training: it did not report in time")
 
     def _timed_out(self) -> Completed:
         last = self.series.last
@@ -222,10 +224,9 @@ class TrialRun:
 
     async def _clean_up(self, channel: TrialChannel | None, log: TrialLog) -> None:
         if channel is not None:
-            with suppress(ForkServerDiedError):
-                ended = await channel.ended
-                if ended.left:
-                    logger.info("trial %d: killed %d processes that it left", self.assignment.trial_id, ended.left)
+            await self._server.kill_trial(channel)
+            if channel.ended.exception() is None and (left := channel.ended.result().left):
+                logger.info("trial %d: killed %d processes that it left", self.assignment.trial_id, left)
             channel.close()
         await log.finish()
 
@@ -248,18 +249,21 @@ def _completed(result: dict[str, Any]) -> Completed:
     return Completed(outcome, result.get("reason", ""), result.get("message", ""))
 
 
-def _ended_without_result(ended: TrialEnded, kills_before: int) -> End:
-    if ended.status >= 0:
+def _ended_without_result(ended: "asyncio.Future[TrialEnded]", kills_before: int) -> End:
+    try:
+        status = ended.result().status
+    except ForkServerDiedError as error:
+        return Released(str(error), lost=True)
+    if status >= 0:
         return Completed(
             pb.FAILED,
             FailureReason.TASK_RAISED,
-            f"the process ended with status {ended.status} before the task returned: a task must not call os._exit",
+            f"the process ended with status {status} before the task returned: a task must not call os._exit",
         )
-    name = signal.Signals(-ended.status).name
-    if ended.status == -signal.SIGKILL and oom_kills() > kills_before:
+    if status == -signal.SIGKILL and oom_kills() > kills_before:
         return Completed(
             pb.FAILED,
             FailureReason.OUT_OF_MEMORY,
             "the kernel killed the trial's process because memory ran out: give workers more, or constrain the size",
         )
-    return Released(f"the trial's process was killed by {name}", lost=True)
+    return Released(f"the trial's process was killed by {signal_name(-status)}", lost=True)
