@@ -98,9 +98,11 @@ class ScriptedController(trials_pb2_grpc.TrialServiceServicer):
     # The service. ---------------------------------------------------------------------------------------------------
 
     async def _begin(self, method: str, context: Any) -> None:
-        codes = self.fail_next.get(method)
-        if codes:
-            await context.abort(codes.pop(0), "as the test wants it")
+        if self.fail_next.get(method):
+            with self.changed:
+                code = self.fail_next[method].pop(0)
+                self.changed.notify_all()
+            await context.abort(code, "as the test wants it")
 
     async def Register(self, request: pb.RegisterRequest, context: Any) -> pb.RegisterReply:  # noqa: N802
         await self._begin("Register", context)

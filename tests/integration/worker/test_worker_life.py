@@ -205,7 +205,8 @@ def test_a_call_that_fails_for_the_moment_is_repeated(
     if method == "Register":  # that is called again only when the connection was lost
         controller.fail_next["Lease"] = [code]
         assert controller.result_of(controller.assign()).outcome == pb.SUCCEEDED
-    assert not controller.fail_next[method]
+    controller.wait_until(lambda: not controller.fail_next[method], "the call is repeated")
+    assert controller.result_of(controller.assign()).outcome == pb.SUCCEEDED
 
 
 def test_the_same_request_is_repeated_until_it_is_answered(worker_of_many_tests: ScriptedController) -> None:

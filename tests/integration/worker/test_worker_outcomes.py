@@ -133,6 +133,14 @@ TASK = dedent(
             report(step, score=step)
             time.sleep(0.02)
 
+    def closes_everything(trial, report):
+        os.closerange(0, 1000)
+        report(1, score=1)
+
+    def closes_everything_and_hangs(trial, report):
+        os.closerange(0, 1000)
+        time.sleep(600)
+
     def never_reports_again(trial, report):
         report(1, score=1)
         time.sleep(600)
@@ -144,7 +152,7 @@ TASK = dedent(
     """
 )
 BEHAVIOURS = [line.split("(")[0][4:] for line in TASK.splitlines() if line.startswith("def ")][:-1]
-TIMEOUT = 10
+TIMEOUT = 15  # longer than the grace of a trial that is told to stop early
 
 
 class Trials:
@@ -382,6 +390,26 @@ def test_told_to_stop_early_the_task_stops_at_its_next_report(trials: Trials) ->
     result = trials.controller.result_of(trial)
     assert (result.outcome, result.reason) == (pb.STOPPED_EARLY, "")
     assert result.measurements
+
+
+def test_told_to_stop_early_a_task_that_does_not_report_again_is_killed(trials: Trials) -> None:
+    trial = trials.begin("never_reports_again")
+    trials.controller.wait_until(lambda: trials.controller.measured(trial))
+    trials.controller.actions[trial] = pb.ReportReply.STOP_EARLY
+    result = trials.controller.result_of(trial)
+    assert (result.outcome, result.reason) == (pb.STOPPED_EARLY, "")
+    assert "killed" in result.message
+    assert [m.step for m in result.measurements] == [1]
+
+
+def test_a_task_that_closes_all_files_is_a_failed_trial(trials: Trials) -> None:
+    result = trials.run("closes_everything")
+    assert (result.outcome, result.reason) == (pb.FAILED, "TaskRaised")
+
+
+def test_a_task_that_closes_all_files_and_hangs_is_ended_after_its_timeout(trials: Trials) -> None:
+    result = trials.run("closes_everything_and_hangs")
+    assert (result.outcome, result.reason) == (pb.FAILED, "TimedOut")
 
 
 def test_told_to_release_the_worker_gives_the_architecture_back(trials: Trials) -> None:
