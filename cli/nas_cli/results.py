@@ -37,10 +37,10 @@ class Results:
             after = page[-1].sequence
         return records
 
-    def trials(self) -> list[TrialRecord]:
-        """All trials in the order of their numbers, unfinished ones among them, with their measurements."""
+    def trials(self, newest: int | None = None) -> list[TrialRecord]:
+        """The `newest` trials, or all, in the order of their numbers: unfinished ones too, with their measurements."""
         records: list[TrialRecord] = []
-        last = 0
+        last = max(0, self._journal.recover().last_trial - newest) if newest is not None else 0
         while page := self._journal.trials(after=last, limit=_PAGE, measurements=True):
             records += page
             last = page[-1].sampled.trial

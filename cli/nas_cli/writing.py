@@ -24,10 +24,11 @@ _STYLES = {TrialState.SUCCEEDED: "", TrialState.FAILED: "red", TrialState.LEASED
 
 def write_trials(records: Sequence[TrialRecord], search: NASSearch, output: str) -> None:
     """Writes a list of trials to stdout: `table`, `json`, `yaml` or `csv`."""
-    documents = [document(record, search) for record in records]
     if output == "table":
         stdout().print(_trials_table(records, search) if records else "no trials")
-    elif output == "csv":
+        return
+    documents = [document(record, search) for record in records]
+    if output == "csv":
         rows = [{name: value for name, value in d.items() if name not in _NESTED} for d in documents]
         writer = csv.DictWriter(sys.stdout, rows[0] if rows else ["trial"], lineterminator="\n")
         writer.writeheader()
@@ -80,7 +81,7 @@ def _dump(value: Any, output: str) -> None:
     else:
         import yaml
 
-        yaml.safe_dump(value, sys.stdout, sort_keys=False)
+        yaml.dump(value, sys.stdout, Dumper=yaml.CSafeDumper, sort_keys=False)
 
 
 def _trials_table(records: Sequence[TrialRecord], search: NASSearch) -> Table:
@@ -96,7 +97,7 @@ def _trials_table(records: Sequence[TrialRecord], search: NASSearch) -> Table:
             "" if metric is None else f"{metric:.4g}",
             wording.count(record.sampled.parameters) if record.sampled.parameters else "",
             wording.duration(record.train_seconds) if record.sequence else "",
-            str(len(architecture_of(record).layers)),
+            str(record.sampled.proposal.depth),
             record.reason,
             style=_STYLES.get(record.state, ""),
         )

@@ -33,9 +33,9 @@ def trials(
     with open_results(state) as results:
         if best:
             records = results.best(limit or 1_000_000)
-        else:
-            records = results.trials()
-            if failed:
-                records = [record for record in records if record.state == "Failed"]
+        elif failed:
+            records = [record for record in results.trials() if record.state == "Failed"]
             records = records[-limit:] if limit else records
+        else:
+            records = results.trials(limit)
         write_trials(records, results.search, output)

@@ -21,6 +21,7 @@ from nas_cli.running.view import PHASES, View
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _SPARKLINE = 40  # characters
+_WORKERS = 16  # shown; more would leave no room for the rest
 
 
 class LiveView(View):
@@ -137,7 +138,7 @@ def _workers(run: LocalRun) -> Table:
     for column in ("worker", "device", "trial", "for"):
         table.add_column(column)
     known = {worker.worker_id: worker for worker in run.summary.workers} if run.summary else {}
-    for name, process in run.workers.items():
+    for name, process in list(run.workers.items())[:_WORKERS]:
         worker = known.get(name)
         if process.hopeless:
             table.add_row(name, "", Text("given up", "red"), "")
@@ -148,6 +149,9 @@ def _workers(run: LocalRun) -> Table:
         else:
             trial = str(worker.trial_id) if worker.trial_id else Text("idle", "dim")
             table.add_row(name, worker.device, trial, wording.duration(worker.seconds_in_state))
+    if len(run.workers) > _WORKERS:
+        training = sum(worker.trial_id > 0 for worker in known.values())
+        table.add_row("...", "", Text(f"{training} of {len(run.workers)} workers train", "dim"), "")
     return table
 
 
