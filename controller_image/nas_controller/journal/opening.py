@@ -95,8 +95,12 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     """
     if not path.is_file():
         raise JournalError(f"there is no journal at {path}. Has the search been started with this state directory?")
+    uri = path.absolute().as_uri() + "?mode=ro"
+    if not os.access(path.parent, os.W_OK) and not path.with_name(path.name + "-wal").exists():
+        # An archive. Nobody writes it, and SQLite could not make the files beside it that readers share with a writer.
+        uri += "&immutable=1"
     try:
-        connection = _connect(path.absolute().as_uri() + "?mode=ro", uri=True)
+        connection = _connect(uri, uri=True)
         try:
             version = _schema_version(connection, path)
         except BaseException:

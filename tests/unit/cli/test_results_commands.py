@@ -1,9 +1,13 @@
 """`nas trials`, `best` and `show` on a search whose results are known."""
 
 import csv
+import ctypes
 import io
 import json
+import os
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -155,3 +159,26 @@ def test_a_state_directory_that_was_never_run_is_told(nas: Nas, state: Path) -> 
     failed = nas("trials", "-s", state)
     assert failed.exit_code == 1
     assert "there is no journal" in failed.stderr
+
+
+def test_an_archived_search_can_be_read_where_nothing_can_be_written(state: Path) -> None:
+    def obey_permissions() -> None:
+        """Takes from root the privilege to write everywhere (PR_CAPBSET_DROP, CAP_DAC_OVERRIDE)."""
+        if os.geteuid() == 0 and ctypes.CDLL(None).prctl(24, 1) != 0:
+            raise OSError("cannot drop CAP_DAC_OVERRIDE")
+
+    files = sorted(state.iterdir())
+    state.chmod(0o555)
+    try:
+        shown = subprocess.run(
+            [sys.executable, "-m", "nas_cli", "best", "-s", state, "-o", "json"],
+            capture_output=True,
+            text=True,
+            check=False,
+            preexec_fn=obey_permissions,
+        )
+    finally:
+        state.chmod(0o755)
+    assert shown.returncode == 0, shown.stderr
+    assert json.loads(shown.stdout)["trial"] == 3
+    assert sorted(state.iterdir()) == files
