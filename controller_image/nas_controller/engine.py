@@ -115,7 +115,8 @@ class Engine:
         if "data_shape" in recovered.facts:
             self.data_shape = DataShape.from_fact(recovered.facts["data_shape"])
         holders = {lease.trial: lease.lease for lease in recovered.leases}
-        for batch in recovered.batches:
+        # Batches are learnt in the order in which they were completed, a restart in between or not.
+        for batch in sorted(recovered.batches, key=lambda batch: batch.last_sequence):
             trials = [
                 OpenTrial(t, batch.attempts.get(t.trial, 0), holders.get(t.trial), batch.rewards.get(t.trial))
                 for t in batch.trials

@@ -67,7 +67,7 @@ class Ledger:
 
     @property
     def batches(self) -> Iterable[Batch]:
-        """The open batches, by number."""
+        """The open batches."""
         return self._batches.values()
 
     @property

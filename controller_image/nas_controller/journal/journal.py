@@ -189,6 +189,7 @@ class OpenBatch:
     trials: tuple[SampledTrial, ...]
     rewards: dict[int, float]
     attempts: dict[int, int]  # times that a lease was lost or expired, of each of its trials
+    last_sequence: int = 0  # of those of its trials that have finished; 0: none has
 
 
 @dataclass(frozen=True, slots=True)

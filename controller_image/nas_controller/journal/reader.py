@@ -43,7 +43,7 @@ _BEST = """JOIN results r ON r.trial = t.trial WHERE r.sequence IN (
 ) ORDER BY r.reward DESC, r.sequence"""
 
 _OPEN_TRIALS = f"""
-SELECT {_SAMPLED}, b.version, r.reward,
+SELECT {_SAMPLED}, b.version, r.reward, coalesce(r.sequence, 0),
     (SELECT coalesce(sum(lost), 0) FROM leases WHERE trial = t.trial)
 FROM batches b INDEXED BY open_batches JOIN trials t ON t.batch = b.batch LEFT JOIN results r ON r.trial = t.trial
 WHERE b.consumed_by IS NULL ORDER BY b.batch, t.trial
@@ -115,17 +115,18 @@ class SqliteReader(JournalReader):
         )
 
     def _open_batches(self) -> tuple[OpenBatch, ...]:
-        batches: dict[int, tuple[int, list[SampledTrial], dict[int, float], dict[int, int]]] = {}
-        for *sampled, version, reward, attempts in self._query(_OPEN_TRIALS):
+        batches: dict[int, tuple[int, list[SampledTrial], dict[int, float], dict[int, int], list[int]]] = {}
+        for *sampled, version, reward, sequence, attempts in self._query(_OPEN_TRIALS):
             trial = _sampled(*sampled)
-            _, trials, rewards, attempts_of = batches.setdefault(trial.batch, (version, [], {}, {}))
+            _, trials, rewards, attempts_of, sequences = batches.setdefault(trial.batch, (version, [], {}, {}, []))
             trials.append(trial)
+            sequences.append(sequence)
             attempts_of[trial.trial] = attempts
             if reward is not None:
                 rewards[trial.trial] = reward
         return tuple(
-            OpenBatch(batch, version, tuple(trials), rewards, attempts)
-            for batch, (version, trials, rewards, attempts) in batches.items()
+            OpenBatch(batch, version, tuple(trials), rewards, attempts, max(sequences))
+            for batch, (version, trials, rewards, attempts, sequences) in batches.items()
         )
 
     def trials(self, *, after: int = 0, limit: int = 1000, measurements: bool = False) -> list[TrialRecord]:

@@ -135,6 +135,21 @@ def test_batches_sampled_in_one_go_are_all_of_the_depth_that_the_schedule_asks_f
     assert depths[:10] == [1, 1, 1, 1, 2, 2, 2, 2, 3, 3]
 
 
+def test_batches_whose_updates_were_missing_are_learnt_after_a_restart_in_the_order_of_their_completion(
+    tmp_path: Path,
+) -> None:
+    with journal(tmp_path / "journal.sqlite") as records:
+        engine = Driven(manifest(), records)
+        engine.work(wanted=4)
+        leases = [engine.lease(f"worker-{i}") for i in range(4)]
+        for lease in reversed(leases):  # the second batch is complete before the first
+            engine.complete(lease, TrialResult(TrialState.SUCCEEDED, reward=0.5))
+    with journal(tmp_path / "journal.sqlite") as records:
+        Driven(manifest(), records).work(wanted=0)
+
+        assert [update.batch for update in records.updates()] == [2, 1]
+
+
 # Leases. --------------------------------------------------------------------------------------------------------------
 
 

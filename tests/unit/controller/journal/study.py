@@ -229,6 +229,7 @@ class Study:
                     trials=tuple(t.sampled for t in trials),
                     rewards={t.sampled.trial: t.result.reward for t in trials if t.result},
                     attempts={t.sampled.trial: t.lost for t in trials},
+                    last_sequence=max(t.result.sequence if t.result else 0 for t in trials),
                 )
                 for batch, trials in self.batches.items()
             ),
