@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class TrialServiceStub:
-    """What a worker of a pool calls. A client certificate of the search, role "worker" or "admin", is required.
+    """What a worker of a pool calls. The client certificate of a pool or of an admin of the search is
+    required.
     """
 
     def __init__(self, channel):
@@ -63,7 +64,8 @@ class TrialServiceStub:
 
 
 class TrialServiceServicer:
-    """What a worker of a pool calls. A client certificate of the search, role "worker" or "admin", is required.
+    """What a worker of a pool calls. The client certificate of a pool or of an admin of the search is
+    required.
     """
 
     def Register(self, request, context):
@@ -138,7 +140,8 @@ def add_TrialServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class TrialService:
-    """What a worker of a pool calls. A client certificate of the search, role "worker" or "admin", is required.
+    """What a worker of a pool calls. The client certificate of a pool or of an admin of the search is
+    required.
     """
 
     @staticmethod
@@ -278,7 +281,7 @@ class TrialService:
 
 
 class SearchServiceStub:
-    """What the operator and the command line call. A client certificate of role "admin" is required.
+    """What the operator and the command line call. The client certificate of an admin of the search is required.
     """
 
     def __init__(self, channel):
@@ -315,7 +318,7 @@ class SearchServiceStub:
 
 
 class SearchServiceServicer:
-    """What the operator and the command line call. A client certificate of role "admin" is required.
+    """What the operator and the command line call. The client certificate of an admin of the search is required.
     """
 
     def GetSummary(self, request, context):
@@ -325,7 +328,7 @@ class SearchServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListTrials(self, request, context):
-        """A page of trials in the order of their ids.
+        """A page of trials in the order of their ids, or the best first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -388,7 +391,7 @@ def add_SearchServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class SearchService:
-    """What the operator and the command line call. A client certificate of role "admin" is required.
+    """What the operator and the command line call. The client certificate of an admin of the search is required.
     """
 
     @staticmethod

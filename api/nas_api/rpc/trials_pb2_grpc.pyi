@@ -29,7 +29,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class TrialServiceStub:
-    """What a worker of a pool calls. A client certificate of the search, role "worker" or "admin", is required."""
+    """What a worker of a pool calls. The client certificate of a pool or of an admin of the search is
+    required.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -48,7 +50,9 @@ class TrialServiceStub:
 
 @_typing.type_check_only
 class TrialServiceAsyncStub(TrialServiceStub):
-    """What a worker of a pool calls. A client certificate of the search, role "worker" or "admin", is required."""
+    """What a worker of a pool calls. The client certificate of a pool or of an admin of the search is
+    required.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Register: _aio.UnaryUnaryMultiCallable[_trials_pb2.RegisterRequest, _trials_pb2.RegisterReply]  # type: ignore[assignment]
@@ -63,7 +67,9 @@ class TrialServiceAsyncStub(TrialServiceStub):
     """Gives a lease back untrained or half trained: its architecture goes out again."""
 
 class TrialServiceServicer(metaclass=_abc_1.ABCMeta):
-    """What a worker of a pool calls. A client certificate of the search, role "worker" or "admin", is required."""
+    """What a worker of a pool calls. The client certificate of a pool or of an admin of the search is
+    required.
+    """
 
     @_abc_1.abstractmethod
     def Register(
@@ -108,7 +114,7 @@ class TrialServiceServicer(metaclass=_abc_1.ABCMeta):
 def add_TrialServiceServicer_to_server(servicer: TrialServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 
 class SearchServiceStub:
-    """What the operator and the command line call. A client certificate of role "admin" is required."""
+    """What the operator and the command line call. The client certificate of an admin of the search is required."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -116,7 +122,7 @@ class SearchServiceStub:
     def __new__(cls, channel: _aio.Channel) -> SearchServiceAsyncStub: ...
     GetSummary: _grpc.UnaryUnaryMultiCallable[_trials_pb2.GetSummaryRequest, _trials_pb2.Summary]
     ListTrials: _grpc.UnaryUnaryMultiCallable[_trials_pb2.ListTrialsRequest, _trials_pb2.ListTrialsReply]
-    """A page of trials in the order of their ids."""
+    """A page of trials in the order of their ids, or the best first."""
     WatchTrials: _grpc.UnaryStreamMultiCallable[_trials_pb2.WatchTrialsRequest, _trials_pb2.Trial]
     """The trials as they finish, from `after_sequence` on, until the client cancels or the search has ended."""
     DrainWorkers: _grpc.UnaryUnaryMultiCallable[_trials_pb2.DrainWorkersRequest, _trials_pb2.DrainWorkersReply]
@@ -125,12 +131,12 @@ class SearchServiceStub:
 
 @_typing.type_check_only
 class SearchServiceAsyncStub(SearchServiceStub):
-    """What the operator and the command line call. A client certificate of role "admin" is required."""
+    """What the operator and the command line call. The client certificate of an admin of the search is required."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetSummary: _aio.UnaryUnaryMultiCallable[_trials_pb2.GetSummaryRequest, _trials_pb2.Summary]  # type: ignore[assignment]
     ListTrials: _aio.UnaryUnaryMultiCallable[_trials_pb2.ListTrialsRequest, _trials_pb2.ListTrialsReply]  # type: ignore[assignment]
-    """A page of trials in the order of their ids."""
+    """A page of trials in the order of their ids, or the best first."""
     WatchTrials: _aio.UnaryStreamMultiCallable[_trials_pb2.WatchTrialsRequest, _trials_pb2.Trial]  # type: ignore[assignment]
     """The trials as they finish, from `after_sequence` on, until the client cancels or the search has ended."""
     DrainWorkers: _aio.UnaryUnaryMultiCallable[_trials_pb2.DrainWorkersRequest, _trials_pb2.DrainWorkersReply]  # type: ignore[assignment]
@@ -138,7 +144,7 @@ class SearchServiceAsyncStub(SearchServiceStub):
     SetState: _aio.UnaryUnaryMultiCallable[_trials_pb2.SetStateRequest, _trials_pb2.Summary]  # type: ignore[assignment]
 
 class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
-    """What the operator and the command line call. A client certificate of role "admin" is required."""
+    """What the operator and the command line call. The client certificate of an admin of the search is required."""
 
     @_abc_1.abstractmethod
     def GetSummary(
@@ -153,7 +159,7 @@ class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _trials_pb2.ListTrialsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_trials_pb2.ListTrialsReply, _abc.Awaitable[_trials_pb2.ListTrialsReply]]:
-        """A page of trials in the order of their ids."""
+        """A page of trials in the order of their ids, or the best first."""
 
     @_abc_1.abstractmethod
     def WatchTrials(
