@@ -1,10 +1,10 @@
 """`SupervisedProcess`: a process that is started again when it dies, until it is clear that this does not help."""
 
-import ctypes
 import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,8 +14,7 @@ _MOST_FAILURES = 5  # in a row, without progress between them
 _FIRST_DELAY, _LONGEST_DELAY = 0.5, 10.0  # seconds
 _TAIL_LINES = 12
 _ERROR = re.compile(r"^\S+ ERROR\s+|^nas_controller: ")  # how the message that a controller or worker ends with begins
-_PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None)
+_END_WITH_PARENT = (sys.executable, "-m", "nas_cli.running.end_with_parent")
 
 
 class SupervisedProcess:
@@ -83,13 +82,12 @@ class SupervisedProcess:
         with self.log.open("ab") as log:
             self._log_start = log.tell()
             self._popen = subprocess.Popen(
-                list(self._command()),
+                [*_END_WITH_PARENT, str(os.getpid()), *self._command()],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 pass_fds=self._keep_open,
                 start_new_session=True,
-                preexec_fn=_end_with_parent,
             )
 
     def supervise(self, *, restart: bool = True) -> None:
@@ -170,8 +168,3 @@ def describe_exit(status: int) -> str:
     if status < 0:
         return f"by signal {signal.Signals(-status).name}"
     return f"with exit status {status}"
-
-
-def _end_with_parent() -> None:
-    # A `nas run` that is killed must not leave a controller behind that goes on with the journal.
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
