@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from nas_api.manifest import load_manifest
 from nas_api.spec import Dataset, NASSearchSpec, Trainer
+from nas_api.spec.controller import Controller, Parallelism
 from nas_cli.manifest import describe
 
 SAMPLES = Path(__file__).parents[3] / "manifests" / "samples"
@@ -21,9 +22,12 @@ def test_every_sample_is_tested_here() -> None:
     assert {file.stem for file in SAMPLES.glob("*.yaml")} == {"digits", "fashion-mnist", "cifar10"}
 
 
-def test_the_paper_s_settings_are_the_defaults_except_for_data_and_workers() -> None:
+def test_the_paper_s_settings_are_the_defaults_except_for_data_workers_and_replicas() -> None:
     spec = load_manifest(SAMPLES / "cifar10.yaml").spec
     own = {"path": "data/cifar10", "format": "CIFAR10"}
     assert spec.trainer.dataset == Dataset.model_validate(own)
     assert spec.trainer == Trainer(dataset=spec.trainer.dataset, augmentation="CropFlip")
-    assert spec.model_copy(update={"trainer": Trainer(), "pools": NASSearchSpec().pools}) == NASSearchSpec()
+    assert spec.controller == Controller(parallelism=Parallelism(replicas=100))
+    defaults = NASSearchSpec()
+    others = {"trainer": defaults.trainer, "pools": defaults.pools, "controller": defaults.controller}
+    assert spec.model_copy(update=others) == defaults
