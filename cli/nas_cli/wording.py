@@ -19,6 +19,11 @@ def count(number: float) -> str:
     return f"{number:.0f}"
 
 
+def number(count: int, thing: str) -> str:
+    """A number of things: `1 worker`, `2 workers`."""
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
+
+
 def duration(seconds: float) -> str:
     """A length of time in its two largest units: 0.8s, 42s, 3m 05s, 2h 10m, 4d 07h."""
     if seconds < 9.95:

@@ -37,7 +37,7 @@ def export(
     All three are checked to give the same outputs. The weights are those of [bold]nas train[/], or random ones.
 
     Examples:
-      [bold]nas export best -o best[/]               model.py, model.safetensors and model.onnx in ./best
+      [bold]nas export best -o best[/]               code, weights, ONNX in ./best
 
       [bold]nas export 12 -o net -s runs/digits[/]
     """

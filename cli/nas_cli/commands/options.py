@@ -27,7 +27,7 @@ Overrides = Annotated[
     typer.Option(
         "--set",
         metavar="PATH=VALUE",
-        help="Set a field of the manifest, as in [bold]--set spec.budget.maxTrials=100[/]. May be repeated.",
+        help="Set a field of the manifest, as in [bold]--set spec.seed=1[/]. May be repeated.",
         show_default=False,
     ),
 ]

@@ -27,7 +27,7 @@ def plot(
     """Draw how the rewards went, or an architecture as a graph.
 
     Examples:
-      [bold]nas plot -o curve.png[/]                     rewards, best so far, mean of the best 15, entropy
+      [bold]nas plot -o curve.png[/]                     how the search went
 
       [bold]nas plot --trial best -o best.svg[/]         the best architecture
 

@@ -22,26 +22,39 @@ def run(
     workers: Annotated[
         int | None,
         typer.Option(
-            "--workers", "-w", min=1, max=1024, help="Default: one for each GPU, or for each core.", show_default=False
+            "--workers",
+            "-w",
+            min=1,
+            max=1024,
+            metavar="N",
+            help="Default: one for each GPU, or for each core.",
+            show_default=False,
         ),
     ] = None,
     device: Annotated[Device, typer.Option(help="Where to train.")] = Device.AUTO,
     overrides: Overrides = None,
     live: Annotated[
-        bool, typer.Option("--live/--no-live", help="Live view, or a line for each trial. Default: live on a terminal.")
+        bool,
+        typer.Option(
+            "--live/--no-live",
+            help="Live view, or a line for each trial. Default: live on a terminal.",
+            show_default=False,
+        ),
     ] = True,
 ) -> None:
     """Run a search on this machine: a controller, and a worker for each GPU or core.
 
-    The search keeps everything in its state directory. Run the same command again to go on with it after Ctrl-C or a
-    crash, or to go further with a larger budget.
+    The search keeps everything in its state directory. Run the same command
+    again to go on with it after Ctrl-C or a crash.
 
     Examples:
-      [bold]nas run search.yaml[/]                                      keeps everything in ./runs/NAME
+      [bold]nas run search.yaml[/]                           in ./runs/NAME
 
       [bold]nas run search.yaml --workers 4 --device cpu[/]
 
-      [bold]nas run search.yaml --set spec.budget.maxTrials=200[/]      set a field, or raise the budget and go on
+      [bold]nas run search.yaml --set spec.seed=7[/]         with another seed
+
+      [bold]nas run search.yaml --set spec.budget.maxTrials=200[/]    go further
     """
     from nas_cli.manifest import read_manifest
     from nas_cli.running.driving import drive

@@ -23,8 +23,8 @@ def train(
 ) -> None:
     """Train an architecture to the end, on training and validation samples, and report its accuracy on the test set.
 
-    The test set is read here for the first time: nothing was chosen by it. Weights and metrics are kept in the state
-    directory, where [bold]nas export[/] finds them.
+    The test set is read here for the first time: nothing was chosen by it.
+    Weights and metrics are kept for [bold]nas export[/].
 
     Examples:
       [bold]nas train best --epochs 100[/]

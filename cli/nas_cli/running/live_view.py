@@ -48,7 +48,7 @@ class LiveView(View):
         parts: list[RenderableType] = [
             Text.assemble(
                 (self.search.metadata.name, "bold"),
-                f"  {algorithm}, {len(run.workers)} workers  ",
+                f"  {algorithm}, {wording.number(len(run.workers), 'worker')}  ",
                 (self.where, "dim"),
             )
         ]
@@ -99,7 +99,7 @@ class LiveView(View):
         grid.add_column(style="dim")
         if course.best is not None:
             metric = self.search.spec.reward.metric
-            measured = "" if course.best.metric is None else f"   {metric} {course.best.metric:.4g}"
+            measured = "" if course.best.metric is None else f"   {metric} {course.best.metric:#.4g}"
             grid.add_row(
                 "best",
                 Text(
@@ -115,8 +115,12 @@ class LiveView(View):
             grid.add_row("", Text(sparkline(course.rewards, _SPARKLINE), "cyan"))
         if course.update is not None:
             entropy = "" if course.update.entropy is None else f"{course.update.entropy:.4f} nats a decision, "
-            grid.add_row("policy" if not entropy else "entropy", f"{entropy}after {course.update.version} updates")
-        troubles = f"{summary.trials_failed} failed trials, {summary.leases_expired} leases expired"
+            grid.add_row(
+                "policy" if not entropy else "entropy",
+                f"{entropy}after {wording.number(course.update.version, 'update')}",
+            )
+        failed = wording.number(summary.trials_failed, "failed trial")
+        troubles = f"{failed}, {wording.number(summary.leases_expired, 'lease')} expired"
         grid.add_row("trouble", Text(troubles, "yellow" if summary.trials_failed or summary.leases_expired else "dim"))
         return grid
 
@@ -138,14 +142,15 @@ def _workers(run: LocalRun) -> Table:
     for column in ("worker", "device", "trial", "for"):
         table.add_column(column)
     known = {worker.worker_id: worker for worker in run.summary.workers} if run.summary else {}
+    running = run.phase is Phase.RUNNING
     for name, process in list(run.workers.items())[:_WORKERS]:
         worker = known.get(name)
         if process.hopeless:
             table.add_row(name, "", Text("given up", "red"), "")
         elif not process.running:
-            table.add_row(name, "", Text("gone" if process.ended else "starts again", "dim"), "")
+            table.add_row(name, "", Text("gone" if process.ended or not running else "starts again", "dim"), "")
         elif worker is None or not worker.alive:
-            table.add_row(name, "", Text("starting", "dim"), "")
+            table.add_row(name, "", Text("starting" if running else "leaving", "dim"), "")
         else:
             trial = str(worker.trial_id) if worker.trial_id else Text("idle", "dim")
             table.add_row(name, worker.device, trial, wording.duration(worker.seconds_in_state))
@@ -171,7 +176,7 @@ def _last_trials(course: Course, search: NASSearch) -> Table:
         table.add_row(
             str(record.sampled.trial),
             "" if record.reward is None else f"{record.reward:.4f}",
-            "" if trial.metric is None else f"{trial.metric:.4g}",
+            "" if trial.metric is None else f"{trial.metric:#.4g}",
             wording.count(record.sampled.parameters) if record.sampled.parameters else "",
             wording.duration(record.train_seconds),
             style=style,

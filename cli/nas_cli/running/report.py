@@ -13,6 +13,8 @@ from nas_cli import wording
 from nas_cli.results import Results, metric_of, open_results
 from nas_cli.state_directory import StateDirectory
 
+_FAILURES = 3  # the last ones, shown when the search has failed
+
 
 def print_report(
     directory: StateDirectory, console: Console, command: Sequence[str], elapsed: float | None = None
@@ -33,12 +35,30 @@ def print_report(
         best = next(iter(results.best(1)), None)
         console.print(Text(f"{results.name} {_describe(verdict)}", "bold"))
         console.print(_figures(results, best, elapsed))
-        steps = _go_on(results, verdict, command) | _look(results, best)
+        if verdict is not None and verdict.state == "FAILED":
+            _print_last_failures(results, console)
+        _print_steps(_go_on(results, verdict, command) | _look(results, best), console)
+    return verdict
+
+
+def _print_last_failures(results: Results, console: Console) -> None:
+    failures = [record for record in results.finished() if record.state is TrialState.FAILED][-_FAILURES:]
+    if failures:
+        console.print("\nThe last failures:")
+    for record in failures:
+        trial = record.sampled.trial
+        console.print(Text(f"  trial {trial}: {record.reason}: {record.message}", "red"))
+        console.print(Text(f"    its log: {results.state.trial_log(trial)}", "dim"))
+
+
+def _print_steps(steps: dict[str, str], console: Console) -> None:
+    """Prints commands with what they are for beside them, or below them where there is no room."""
     width = max(map(len, steps), default=0)
+    beside = width + max(map(len, steps.values()), default=0) + 4 <= console.width
     console.print("\nNext:")
     for step, purpose in steps.items():
-        console.print(Text.assemble("  ", (step.ljust(width), "cyan"), "  ", (purpose, "dim")))
-    return verdict
+        gap = " " * (width - len(step) + 2) if beside else "\n      "
+        console.print(Text.assemble("  ", (step, "cyan"), gap, (purpose, "dim")))
 
 
 def _describe(verdict: Verdict | None) -> str:

@@ -81,8 +81,9 @@ class View(ABC):
             bounds.append(parse_duration(budget.max_duration).total_seconds() - self.elapsed())
         if budget.max_trials is not None and summary is not None:
             pace = self._pace(summary, course)
-            if pace is not None:
-                bounds.append(pace * (budget.max_trials - summary.trials_finished))
+            if pace is None:  # it may well be less than what the other bound allows
+                return None
+            bounds.append(pace * (budget.max_trials - summary.trials_finished))
         return max(0.0, min(bounds)) if bounds else None
 
     def _pace(self, summary: pb.Summary, course: Course | None) -> float | None:

@@ -102,10 +102,38 @@ def test_the_live_view_shows_progress_rewards_workers_and_troubles(state: Path, 
     shown = live(state, a_run(), course)
     for expected in (
         "8/12 trials", "1m 40s elapsed", "about 4.0s left", "0.8574   trial 9   val_accuracy 0.95",
-        "mean of the last 9", "baseline 0.2500", "1.2000 nats a decision, after 1 updates",
-        "1 failed trials, 2 leases expired", "default-0  cpu     9      12s", "default-1  cpu     idle",
+        "mean of the last 9", "baseline 0.2500", "1.2000 nats a decision, after 1 update",
+        "1 failed trial, 2 leases expired", "default-0  cpu     9      12s", "default-1  cpu     idle",
     ):  # fmt: skip
         assert expected in shown
+
+
+def test_the_time_left_is_not_told_before_the_pace_of_this_run_is_known(state: Path, course: Course) -> None:
+    search = load_manifest(state / "search.yaml", ["spec.budget.maxDuration=12h"])
+    view = PlainView(search, "runs/digits", Console(file=io.StringIO()))
+    run = a_run()
+    assert view.remaining(run.summary, course) is None
+    finish_trial_9(state, 0.95)
+    course.read()
+    assert view.remaining(run.summary, course) == pytest.approx(4.0)
+
+
+def test_a_worker_that_was_told_to_go_is_not_shown_as_starting(state: Path, course: Course) -> None:
+    summary = pb.Summary(workers=[pb.Worker(worker_id="default-0", device="cpu", alive=False)])
+    shown = live(state, a_run(phase=Phase.DRAINING, summary=summary), course)
+    assert "leaving" in shown
+    assert "starting" not in shown
+
+
+def test_the_live_view_of_many_workers_fits_on_a_terminal(state: Path, course: Course) -> None:
+    process = SimpleNamespace(running=True, ended=False, hopeless="")
+    names = [f"default-{number}" for number in range(64)]
+    busy = [pb.Worker(worker_id=name, device="cpu", trial_id=9, alive=True) for name in names[:60]]
+    run = a_run(workers=dict.fromkeys(names, process), summary=pb.Summary(trials_finished=8, workers=busy))
+    shown = live(state, run, course)
+    assert "64 workers" in shown
+    assert "60 of 64 workers train" in shown
+    assert len(shown.splitlines()) < 40
 
 
 @pytest.mark.parametrize(
