@@ -54,11 +54,7 @@ def main() -> int:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         process_tree.die_with_parent(signal.SIGTERM, arguments.parent)
         try:
-            try:
-                server.serve(Path(scratch))
-            finally:
-                # The worker's end is told by the socket and by the signal: one must not cut the other short.
-                signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            server.serve(Path(scratch))
         finally:
             process_tree.kill_descendants()
     return 0

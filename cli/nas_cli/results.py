@@ -10,7 +10,7 @@ from nas_controller.data_shape import DataShape
 from nas_controller.journal.journal import JournalError, JournalReader, TrialRecord, UpdateRecord
 from nas_controller.progress import Progress, Verdict
 
-from nas_cli.failure import BadInput, Failure
+from nas_cli.failure import BadInput
 from nas_cli.state_directory import StateDirectory
 
 _PAGE = 1000
@@ -109,8 +109,7 @@ def open_results(state: Path | None) -> Iterator[Results]:
     """The results in a state directory (see `StateDirectory.find`).
 
     Raises:
-        BadInput: there is no such state directory.
-        Failure: its journal or manifest cannot be read.
+        BadInput: there is no such state directory, or its journal or manifest cannot be read.
     """
     from nas_api.manifest import ManifestError, load_manifest
     from nas_controller.journal.reader import SqliteReader
@@ -120,7 +119,7 @@ def open_results(state: Path | None) -> Iterator[Results]:
         search = load_manifest(directory.manifest)
         journal = SqliteReader(directory.journal)
     except (ManifestError, JournalError) as error:
-        raise Failure(str(error)) from error
+        raise BadInput(str(error)) from error
     try:
         yield Results(directory, search, journal)
     finally:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from nas_cli.failure import BadInput, Failure
+from nas_cli.failure import BadInput
 
 RUNS = Path("runs")
 _PATIENCE = 10.0  # seconds
@@ -81,13 +81,15 @@ class StateDirectory:
             The locked file descriptor. A child process that inherits it prolongs the lock for as long as it lives.
 
         Raises:
-            Failure: another process holds it, or nothing can be written there.
+            BadInput: another process holds it, or nothing can be written there.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except FileExistsError:
+            raise BadInput(f"{self.path} is a file where the state directory should be") from None
         except OSError as error:
-            raise Failure(f"cannot write to the state directory {self.path}: {error.strerror}") from error
+            raise BadInput(f"cannot write to the state directory {self.path}: {error.strerror}") from error
         try:
             self._lock(descriptor)
             os.ftruncate(descriptor, 0)
@@ -107,7 +109,7 @@ class StateDirectory:
                 if time.monotonic() < patience and not (holder.isdecimal() and Path(f"/proc/{holder}").exists()):
                     time.sleep(0.1)
                     continue
-                raise Failure(
+                raise BadInput(
                     f"another `nas run` (process {holder or 'unknown'}) is working on {self.path}. Wait until it is "
                     "done, stop it with Ctrl-C there, or choose another directory with --state DIR"
                 ) from None

@@ -72,7 +72,7 @@ class Progress:
                 "FAILED",
                 "TooManyFailures",
                 f"{self.consecutive_failures} trials failed in a row (budget.maxConsecutiveFailures): look at the "
-                "reason of the last ones, mend the data, the task or the trainer, and run again with a larger bound",
+                "reason of the last ones, mend the data, the task or the trainer, then run it again",
             )
         if budget.max_trials is not None and self.finished >= budget.max_trials:
             return Verdict("SUCCEEDED", "BudgetSpent", f"{self.finished} trials have finished (budget.maxTrials)")

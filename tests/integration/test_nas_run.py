@@ -364,7 +364,7 @@ def test_a_state_directory_that_cannot_be_written_is_told(workplace: Path) -> No
         check=False,
         preexec_fn=obey_permissions,
     )
-    assert failed.returncode == 1
+    assert failed.returncode == 2
     assert failed.stdout == ""
     assert "cannot write to the state directory state: Permission denied" in failed.stderr
 
@@ -372,5 +372,5 @@ def test_a_state_directory_that_cannot_be_written_is_told(workplace: Path) -> No
 def test_a_held_lock_names_its_holder(workplace: Path) -> None:
     with StateDirectory(workplace / "runs" / "digits").locked():
         failed = nas(workplace, "run", "search.yaml")
-    assert failed.returncode == 1
+    assert failed.returncode == 2
     assert f"(process {os.getpid()})" in failed.stderr

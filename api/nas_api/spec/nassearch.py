@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from nas_api.spec.base import DnsLabel, SearchName, SpecModel
 from nas_api.spec.budget import Budget
@@ -64,13 +64,14 @@ class NASSearchSpec(SpecModel):
     """Seed of everything random: the policy's weights and samples, the validation split, the child networks' weights.
     Immutable."""
 
-    @model_validator(mode="after")
-    def _pool_names_are_unique(self) -> Self:
-        names = [pool.name for pool in self.pools]
+    @field_validator("pools")
+    @classmethod
+    def _pool_names_are_unique(cls, pools: tuple[Pool, ...]) -> tuple[Pool, ...]:
+        names = [pool.name for pool in pools]
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"two pools are named {name!r}: pool names must be unique")
-        return self
+        return pools
 
     @model_validator(mode="after")
     def _the_task_can_do_it(self) -> Self:

@@ -7,7 +7,7 @@ from nas_api.certificates import CertificateAuthority, Identity
 from nas_api.manifest import ManifestError, dump_manifest, immutable_differences, load_manifest
 from nas_api.spec import NASSearch
 
-from nas_cli.failure import BadInput, Failure
+from nas_cli.failure import BadInput
 from nas_cli.results import open_results
 from nas_cli.running.local_run import worker_certificates
 from nas_cli.state_directory import StateDirectory
@@ -19,8 +19,7 @@ def prepare(directory: StateDirectory, search: NASSearch) -> bool:
     """Makes `directory` ready. Whether the search in it has ended already, by the budget that `search` gives it.
 
     Raises:
-        BadInput: another search lives there.
-        Failure: something there cannot be read or written.
+        BadInput: another search lives there, or something there cannot be read or written.
     """
     if search.spec.suspend:
         raise BadInput("spec.suspend is true, so the search would not begin: set it to false")
@@ -32,7 +31,7 @@ def prepare(directory: StateDirectory, search: NASSearch) -> bool:
             return True
         _issue_certificates(directory, search)
     except OSError as error:
-        raise Failure(f"cannot write to the state directory {directory.path}: {error}") from error
+        raise BadInput(f"cannot write to the state directory {directory.path}: {error}") from error
     return False
 
 
@@ -40,7 +39,7 @@ def _compare(directory: StateDirectory, search: NASSearch) -> None:
     try:
         former = load_manifest(directory.manifest)
     except ManifestError as error:
-        raise Failure(f"the state directory {directory.path} cannot be taken up again: {error}") from error
+        raise BadInput(f"the state directory {directory.path} cannot be taken up again: {error}") from error
     differences = immutable_differences(former, search)
     if differences:
         listed = "\n".join(f"  {difference}" for difference in differences)

@@ -121,7 +121,7 @@ spec:
         # What no single field shows.
         (
             "{pools: [{name: a}, {name: a}]}",
-            "4:1: spec: two pools are named 'a': pool names must be unique",
+            "4:15: spec.pools: two pools are named 'a': pool names must be unique",
         ),
         # Traps of YAML.
         (

@@ -150,14 +150,14 @@ def test_a_journal_of_a_newer_version_is_told(nas: Nas, state: Path) -> None:
     with sqlite3.connect(state / "journal.sqlite") as db:
         db.execute("PRAGMA user_version = 99")
     failed = nas("trials", "-s", state)
-    assert failed.exit_code == 1
+    assert failed.exit_code == 2
     assert "newer version of KubeNAS" in failed.stderr
 
 
 def test_a_state_directory_that_was_never_run_is_told(nas: Nas, state: Path) -> None:
     (state / "journal.sqlite").unlink()
     failed = nas("trials", "-s", state)
-    assert failed.exit_code == 1
+    assert failed.exit_code == 2
     assert "there is no journal" in failed.stderr
 
 

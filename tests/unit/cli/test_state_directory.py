@@ -61,7 +61,7 @@ def test_a_child_that_outlives_the_killed_holder_is_waited_for(tmp_path: Path) -
 def test_a_directory_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with (
-        pytest.raises(Failure, match="cannot write to the state directory"),
+        pytest.raises(Failure, match="is a file where the state directory should be"),
         StateDirectory(tmp_path / "file").locked(),
     ):
         pass
