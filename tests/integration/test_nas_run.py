@@ -212,13 +212,13 @@ def test_ctrl_c_finishes_what_is_in_training_and_the_search_goes_on_later(workpl
     run = start("search.yaml", "--workers", "2", *SLOWLY)
     run.wait_for(r"1/6 trial")
     second = nas(workplace, "run", "search.yaml")
-    assert second.returncode == 1
+    assert second.returncode == 2
     assert f"another `nas run` (process {run.pid}) is working on runs/digits" in second.stderr
 
     run.signal(signal.SIGINT)
     assert run.end() == 130, run.output
     assert "digits was stopped before its end" in run.output
-    assert "nas run search.yaml --workers 2 --set spec.trainer.epochs=40  " in run.output  # how to go on
+    assert "nas run search.yaml --workers 2 --set spec.trainer.epochs=40" in run.output  # how to go on
     check_nothing_left(workplace)
     with open_results(workplace / "runs" / "digits") as results:
         before = results.finished()
