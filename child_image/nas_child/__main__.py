@@ -7,13 +7,13 @@ import os
 import signal
 import socket
 import sys
-import tempfile
 from pathlib import Path
 
 from nas_api.certificates import CertificatesError
 from nas_api.manifest import ManifestError, load_manifest
 
 from nas_child.controller_client import ControllerClient
+from nas_child.data.cache import default_cache
 from nas_child.fork_server_client import ForkServerClient, UnusableError
 from nas_child.log_format import configure_logging
 from nas_child.worker import Worker, WorkerSettings
@@ -34,14 +34,6 @@ exit status:
   0   retired by the controller, or asked to end by SIGTERM or SIGINT
   78  the configuration cannot work: manifest, data, task, device or certificates. The last line says why.
 """
-
-
-def _default_cache() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME")
-    try:
-        return (Path(base) if base else Path.home() / ".cache") / "kubenas"
-    except RuntimeError:  # a user without a home directory
-        return Path(tempfile.gettempdir()) / "kubenas-cache"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -79,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--cache",
         type=Path,
-        default=_default_cache(),
+        default=default_cache(),
         metavar="DIR",
         help="where copies of remote data are kept (default: %(default)s)",
     )

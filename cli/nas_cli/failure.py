@@ -10,7 +10,6 @@ from nas_cli.terminal import stderr
 
 FAILED = 1
 BAD_INPUT = 2
-INTERRUPTED = 130  # 128 + SIGINT, as shells say it
 
 
 class Failure(Exception):  # noqa: N818 - what a person calls it

@@ -7,21 +7,16 @@ from pathlib import Path
 import torch
 from nas_api.architectures import Architecture
 from nas_api.spec import NASSearch
+from nas_child.data.cache import default_cache
 from nas_child.data.division import load_final_data
 from nas_child.network import ConvolutionalNetwork
 from nas_child.training import EpochResult, train
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from nas_cli.failure import BadInput
+from nas_cli.failure import BadInput, Failure
 from nas_cli.running.placement import count_cores
 from nas_cli.trained import Metrics, save
-
-_CACHE = Path.home() / ".cache" / "kubenas"
-
-
-class DivergedError(Exception):
-    """The loss is no finite number any more."""
 
 
 def train_to_the_end(
@@ -47,14 +42,14 @@ def train_to_the_end(
     Raises:
         BadInput: a GPU is asked for and there is none.
         TaskError: the data cannot be read.
-        DivergedError: the training failed.
+        Failure: the training diverged.
         OSError: `directory` cannot be written.
     """
     if device == "cuda" and not torch.cuda.is_available():
         raise BadInput("--device cuda: PyTorch sees no GPU here. See `nvidia-smi`, or use --device cpu")
     place = torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
     torch.set_num_threads(count_cores())
-    data = load_final_data(search.spec.trainer.dataset, _CACHE)
+    data = load_final_data(search.spec.trainer.dataset, default_cache())
     torch.manual_seed(search.spec.seed)
     network = ConvolutionalNetwork(architecture, data.training.shape, data.training.classes)
     columns = (
@@ -67,7 +62,7 @@ def train_to_the_end(
 
         def show(result: EpochResult) -> None:
             if not math.isfinite(result.train_loss):
-                raise DivergedError(
+                raise Failure(
                     f"the training of trial {trial} diverged in epoch {result.epoch}: its loss is {result.train_loss}. "
                     "Try a lower learning rate, with --set spec.trainer.optimizer.learningRate=..."
                 )

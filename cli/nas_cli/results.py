@@ -122,5 +122,7 @@ def open_results(state: Path | None) -> Iterator[Results]:
         raise BadInput(str(error)) from error
     try:
         yield Results(directory, search, journal)
+    except JournalError as error:
+        raise Failure(str(error)) from error
     finally:
         journal.close()

@@ -33,7 +33,7 @@ def train(
     """
     from rich.markup import escape
 
-    from nas_cli.final_training import DivergedError, train_to_the_end
+    from nas_cli.final_training import train_to_the_end
     from nas_cli.manifest import read_manifest
     from nas_cli.results import architecture_of, open_results
     from nas_cli.wording import duration
@@ -48,6 +48,7 @@ def train(
             f"trial {record.sampled.trial} was trained by your own task {trainer.task}: train its architecture "
             "with your own code. `nas export` writes it as PyTorch"
         )
+    import torch
     from nas_child.task import TaskError
 
     console = stdout()
@@ -59,8 +60,10 @@ def train(
         )
     except TaskError as error:
         raise BadInput(str(error)) from error
-    except DivergedError as error:
-        raise Failure(str(error)) from error
+    except torch.OutOfMemoryError as error:
+        raise Failure(
+            f"the GPU has too little memory: try --set spec.trainer.batchSize={trainer.batch_size // 2}"
+        ) from error
     except OSError as error:
         raise Failure(f"cannot write to {target}: {error}") from error
     console.print(

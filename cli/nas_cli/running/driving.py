@@ -5,7 +5,7 @@ import time
 from contextlib import ExitStack
 from types import FrameType
 
-from nas_cli.failure import INTERRUPTED, Failure
+from nas_cli.failure import Failure
 from nas_cli.results import open_results
 from nas_cli.running.course import Course, FinishedTrial
 from nas_cli.running.local_run import LocalRun, Phase
@@ -21,13 +21,13 @@ class Signals:
     SIGTERM and SIGHUP give back at once: who sends them does not wait.
     """
 
-    def __init__(self, run: LocalRun) -> None:
+    def __init__(self) -> None:
         self.status = 0
         """Exit status that the first signal asks for; 0: there was none."""
-        self._run = run
         self._interrupts = 0
+        self._end = False
         self._previous = {
-            signum: signal.signal(signum, self._handle) for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+            signum: signal.signal(signum, self._note) for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         }
 
     def restore(self) -> None:
@@ -35,13 +35,22 @@ class Signals:
         for signum, handler in self._previous.items():
             signal.signal(signum, handler)
 
-    def _handle(self, signum: int, _: FrameType | None) -> None:
-        self.status = self.status or (INTERRUPTED if signum == signal.SIGINT else 128 + signum)
-        if signum != signal.SIGINT:
-            self._run.release()
-            return
-        self._interrupts += 1
-        (self._run.drain, self._run.release, self._run.kill)[min(self._interrupts, 3) - 1]()
+    def obey(self, run: LocalRun) -> None:
+        """Does what was asked for since the last call."""
+        if self._interrupts >= 3:
+            run.kill()
+        elif self._interrupts == 2 or self._end:
+            run.release()
+        elif self._interrupts == 1:
+            run.drain()
+
+    def _note(self, signum: int, _: FrameType | None) -> None:
+        # No more than that: it may come in the middle of anything.
+        if signum == signal.SIGINT:
+            self._interrupts += 1
+        else:
+            self._end = True
+        self.status = self.status or 128 + signum
 
 
 def drive(run: LocalRun, view: View, directory: StateDirectory) -> int:
@@ -50,7 +59,7 @@ def drive(run: LocalRun, view: View, directory: StateDirectory) -> int:
     Raises:
         Failure: the logs cannot be written.
     """
-    signals = Signals(run)
+    signals = Signals()
     with ExitStack() as stack:
         stack.callback(signals.restore)
         stack.callback(run.kill)
@@ -62,6 +71,7 @@ def drive(run: LocalRun, view: View, directory: StateDirectory) -> int:
         reading = stack.enter_context(ExitStack())
         course: Course | None = None
         while run.phase is not Phase.DONE:
+            signals.obey(run)
             run.step()
             new: list[FinishedTrial] = []
             if run.phase < Phase.CLOSING and run.summary is not None:
