@@ -54,9 +54,14 @@ def main() -> int:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         process_tree.die_with_parent(signal.SIGTERM, arguments.parent)
         try:
-            server.serve(Path(scratch))
+            try:
+                server.serve(Path(scratch))
+            finally:
+                # The worker's end is told by the socket and by the signal: one must not cut the other short.
+                signal.signal(signal.SIGTERM, signal.SIG_IGN)
         finally:
             process_tree.kill_descendants()
+            gc.unfreeze()  # what is frozen is not taken apart on exit, and triton would tell of leaks
     return 0
 
 

@@ -10,7 +10,7 @@ from nas_controller.data_shape import DataShape
 from nas_controller.journal.journal import JournalError, JournalReader, TrialRecord, UpdateRecord
 from nas_controller.progress import Progress, Verdict
 
-from nas_cli.failure import BadInput
+from nas_cli.failure import BadInput, Failure
 from nas_cli.state_directory import StateDirectory
 
 _PAGE = 1000
