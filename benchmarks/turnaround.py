@@ -40,7 +40,8 @@ spec:
   budget: {{maxTrials: {trials}}}
 """
 Event = dict[str, Any]
-_SHORT_EPOCHS = 3
+# Of the trials that tell how many epochs a long one needs.
+_PROBE_EPOCHS = 30
 
 
 def run_search(directory: Path, trials: int, epochs: int) -> list[Event]:
@@ -114,11 +115,11 @@ def measure(trials: int, idle_trials: int, idle_seconds: float, fresh: int) -> d
     """Everything that this benchmark measures."""
     with tempfile.TemporaryDirectory() as temporary:
         directory = Path(temporary)
-        short = run_search(directory / "short", trials + 1, _SHORT_EPOCHS)
+        short = run_search(directory / "short", trials + 1, epochs=1)
         turnarounds = sorted(event["turnaround_ms"] for event in short if "turnaround_ms" in event)
         fresh_ms = [fresh_process_ms(directory / "short") for _ in range(fresh)]
-        seconds_of_epoch = statistics.mean(event["seconds"] for event in short) / _SHORT_EPOCHS
-        epochs = max(1, round(idle_seconds / seconds_of_epoch))
+        probe = run_search(directory / "probe", 3, _PROBE_EPOCHS)
+        epochs = max(1, round(_PROBE_EPOCHS * idle_seconds / statistics.mean(event["seconds"] for event in probe)))
         long = run_search(directory / "long", idle_trials + 1, epochs)[1:]
     idle = sum(event["turnaround_ms"] / 1000 for event in long)
     training = sum(event["seconds"] for event in long)
