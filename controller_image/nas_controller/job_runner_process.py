@@ -27,7 +27,8 @@ class JobRunnerDiedError(Exception):
 class JobRunnerProcess:
     """A `JobRunner` whose work another process does. Calls block until it is done. Use it in a `with` statement.
 
-    The process is forked off, so make it before there are threads. It ends when this process ends, however it does.
+    The process is forked off, so make it before there are threads, and before torch has computed a gradient. It ends
+    when this process ends, however it does.
     """
 
     def __init__(self, spec: NASSearchSpec) -> None:

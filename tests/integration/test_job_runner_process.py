@@ -14,7 +14,7 @@ from nas_api.spec import NASSearchSpec
 from nas_controller.constraints import NoAcceptableArchitectureError
 from nas_controller.data_shape import DataShape
 from nas_controller.job_runner_process import JobRunnerDiedError, JobRunnerProcess
-from nas_controller.jobs import FinishedBatch, LearnJob, Sampled, SampleJob
+from nas_controller.jobs import FinishedBatch, Learned, LearnJob, Sampled, SampleJob
 from nas_controller.journal.journal import Recovered
 from nas_controller.local_job_runner import LocalJobRunner
 from nas_controller.proposal import Rewarded
@@ -45,22 +45,39 @@ def learn_job(sampled: Sampled) -> LearnJob:
     )
 
 
-def test_it_does_jobs_as_a_runner_in_this_process_does(runner: JobRunnerProcess) -> None:
+def _sample_and_learn(connection: Connection) -> None:
+    with JobRunnerProcess(SPEC) as runner:
+        runner.restore(Recovered())
+        sampled = runner.run(JOB)
+        assert isinstance(sampled, Sampled)
+        connection.send((sampled, runner.run(learn_job(sampled))))
+
+
+@pytest.fixture(scope="module")
+def results() -> tuple[Sampled, Learned]:
+    """Of a runner whose owner, like a controller, has not used torch before: PyTorch bars autograd from a fork then."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    owner = context.Process(target=_sample_and_learn, args=(theirs,))
+    owner.start()
+    theirs.close()
+    found: tuple[Sampled, Learned] = ours.recv()
+    owner.join()
+    return found
+
+
+def test_it_does_jobs_as_a_runner_in_this_process_does(results: tuple[Sampled, Learned]) -> None:
     local = LocalJobRunner(SPEC)
-    for each in (runner, local):
-        each.restore(Recovered())
+    local.restore(Recovered())
 
-    sampled = runner.run(JOB)
-    assert isinstance(sampled, Sampled)
+    sampled, learned = results
+
     assert sampled == local.run(JOB)
-    assert runner.run(learn_job(sampled)) == local.run(learn_job(sampled))
+    assert learned == local.run(learn_job(sampled))
 
 
-def test_of_updates_recorded_together_only_the_last_has_the_parameters(runner: JobRunnerProcess) -> None:
-    sampled = runner.run(JOB)
-    assert isinstance(sampled, Sampled)
-
-    first, last = runner.run(learn_job(sampled)).updates  # type: ignore[union-attr]
+def test_of_updates_recorded_together_only_the_last_has_the_parameters(results: tuple[Sampled, Learned]) -> None:
+    first, last = results[1].updates
 
     assert (first.version, first.snapshot, first.state) == (1, b"", b"")
     assert last.version == 2
