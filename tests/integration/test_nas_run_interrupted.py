@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,10 @@ def hold(workplace: Workplace, program: Program) -> tuple[Program, int]:
     trial = int(pid.read_text())
     pid.unlink()
     return program, trial
+
+
+def says_or_ended(program: Program, word: str) -> bool:
+    return word in program.output or program.process.poll() is not None
 
 
 def let_go(workplace: Workplace) -> None:
@@ -82,7 +87,7 @@ def test_ctrl_c_three_times_ends_everything_at_once(workplace: Workplace) -> Non
     family = descendants(program.process.pid)
     for word in ("workers finish what they train", "workers give back what they train"):
         program.interrupt()
-        wait_until(lambda word=word: word in program.output or program.process.poll() is not None, word)
+        wait_until(partial(says_or_ended, program, word), word)
     program.interrupt()
     assert program.wait() == 130
     wait_until(lambda: not any(map(is_alive, family)), "the end of all processes")
