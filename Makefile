@@ -19,7 +19,7 @@ $(READY): requirements/dev.txt pyproject.toml tools/setup
 setup: $(READY)  ## Make the Python environment in .venv (5 GB: PyTorch with its CUDA libraries)
 
 .PHONY: demo
-demo: $(READY)  ## Search for a network that reads handwritten digits, then train the best one: about 5 minutes on 2 cores
+demo: $(READY)  ## Search for a network that reads handwritten digits, then train the best one: a few minutes on 2 cores
 	@rm -rf $(DEMO)
 	@echo "==> 1/4 Searching: a recurrent policy designs networks, workers train them"
 	$(BIN)/nas run manifests/samples/digits.yaml --state $(DEMO)
