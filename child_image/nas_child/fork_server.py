@@ -49,19 +49,19 @@ def main() -> int:
     except (ManifestError, TaskError, devices.DeviceError) as error:
         _send(connection, {"unusable": str(error)[:_MAX_MESSAGE]})
         return os.EX_CONFIG
-    with tempfile.TemporaryDirectory(prefix="kubenas-", ignore_cleanup_errors=True) as scratch:
-        # From here on there can be trials, which must not outlive this process: it needs the time to kill them.
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-        process_tree.die_with_parent(signal.SIGTERM, arguments.parent)
+    # From here on there can be trials, which must not outlive this process: it needs the time to kill them.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    process_tree.die_with_parent(signal.SIGTERM, arguments.parent)
+    try:
         try:
-            try:
-                server.serve(Path(scratch))
-            finally:
-                # The worker's end is told by the socket and by the signal: one must not cut the other short.
-                signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            server.serve(arguments.scratch)
         finally:
-            process_tree.kill_descendants()
-            gc.unfreeze()  # what is frozen is not taken apart on exit, and triton would tell of leaks
+            # The worker's end is told by the socket and by the signal: one must not cut the other short.
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    finally:
+        process_tree.kill_descendants()
+        shutil.rmtree(arguments.scratch, ignore_errors=True)
+        gc.unfreeze()  # what is frozen is not taken apart on exit, and triton would tell of leaks
     return 0
 
 
@@ -72,6 +72,9 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--socket", type=int, required=True, help="file descriptor of the socket to the worker")
+    parser.add_argument(
+        "--scratch", type=Path, required=True, help="directory for the trials' files, removed at the end"
+    )
     parser.add_argument("--parent", type=int, required=True, help="process id of the worker")
     return parser.parse_args(argv)
 

@@ -4,10 +4,12 @@ import asyncio
 import json
 import logging
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
@@ -79,7 +81,7 @@ class ForkServerClient:
     """Starts a fork server and gives it orders."""
 
     def __init__(self, arguments: Sequence[str]) -> None:
-        """`arguments`: of the command line of `nas_child.fork_server`, without --socket and --parent."""
+        """`arguments`: of the command line of `nas_child.fork_server`, without those that each start has anew."""
         self._arguments = arguments
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: socket.socket | None = None
@@ -88,6 +90,7 @@ class ForkServerClient:
         self._output: asyncio.Task[None] | None = None
         self._last_lines: deque[str] = deque(maxlen=_KEPT_LINES)
         self._buried = asyncio.Event()
+        self._scratch = ""
         self._trial = 0
         self._channel: TrialChannel | None = None
 
@@ -108,11 +111,12 @@ class ForkServerClient:
         process_tree.adopt_orphans()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         threads = self._arguments[self._arguments.index("--threads") + 1]
+        self._scratch = tempfile.mkdtemp(prefix="kubenas-")
         with theirs:
             self._process = subprocess.Popen(
                 [
                     *(sys.executable, "-m", "nas_child.fork_server", *self._arguments),
-                    *("--socket", str(theirs.fileno()), "--parent", str(os.getpid())),
+                    *("--socket", str(theirs.fileno()), "--parent", str(os.getpid()), "--scratch", self._scratch),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -179,7 +183,7 @@ class ForkServerClient:
             return
         if self._connection is not None and self._is_ready:
             self._connection.shutdown(socket.SHUT_WR)
-        else:
+        elif self._connection is not None:
             self.kill()
         try:
             async with asyncio.timeout(_PATIENCE):
@@ -218,7 +222,7 @@ class ForkServerClient:
 
     async def _bury(self) -> None:
         """Sees to it that nothing is left of a fork server that has ended, and tells who waits for it."""
-        process, self._process = self._process, None
+        process = self._process
         assert process is not None
         try:
             status = await asyncio.to_thread(process.wait, _PATIENCE)
@@ -226,6 +230,7 @@ class ForkServerClient:
             process.kill()
             status = await asyncio.to_thread(process.wait)
         await asyncio.to_thread(process_tree.kill_descendants)
+        await asyncio.to_thread(shutil.rmtree, self._scratch, ignore_errors=True)
         if self._output is not None:
             await self._output
         how = f"was killed by {process_tree.signal_name(-status)}" if status < 0 else f"ended with status {status}"
@@ -234,6 +239,7 @@ class ForkServerClient:
             if waiting is not None and not waiting.done():
                 waiting.set_exception(ForkServerDiedError(f"the fork server {how}{':' if words else ''}{words}"))
                 waiting.exception()  # perhaps nobody waits: no warning, then
+        self._process = None
         self._buried.set()
 
     async def _relay_output(self, process: subprocess.Popen[bytes]) -> None:

@@ -33,6 +33,7 @@ TASK = dedent(
     def task(trial, report):
         """Trains for as many seconds as its seed says, and has a process of its own."""
         helper = subprocess.Popen(["sleep", "600"], start_new_session=True)
+        print(trial.directory)
         report(0, score=0, pid=os.getpid(), helper=helper.pid)
         give_up = time.monotonic() + trial.seed
         step = 0
@@ -158,6 +159,19 @@ def test_when_the_fork_server_is_killed_the_architecture_is_lost_and_another_is_
     assert "fork server was killed by SIGKILL" in release.reason
     assert not [name for name, pid in processes.items() if is_alive(pid)]
     assert fresh_controller.result_of(fresh_controller.assign()).outcome == pb.SUCCEEDED
+
+
+@pytest.mark.parametrize("killed", ["worker", "fork server"])
+def test_the_files_of_a_trial_are_removed_whatever_is_killed(
+    start: Start, fresh_controller: ScriptedController, killed: str
+) -> None:
+    trial = fresh_controller.assign(seed=LONG)
+    worker = start()
+    processes = processes_of(fresh_controller, worker, trial)
+    directory = Path(worker.trial_log(trial).splitlines()[1])
+    assert directory.is_dir()
+    os.kill(worker.process.pid if killed == "worker" else processes["fork server"], signal.SIGKILL)
+    eventually(lambda: not directory.parent.exists(), "the files are removed")
 
 
 def test_when_the_fork_server_is_killed_between_trials_no_architecture_is_lost(
