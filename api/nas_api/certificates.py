@@ -179,9 +179,8 @@ class CertificateAuthority:
             search: `namespace/name`.
             lifetime: of its own certificate, and so the most of those that it issues.
         """
-        namespace, _, name = search.partition("/")
         key = ec.generate_private_key(ec.SECP256R1())
-        subject = _name(namespace, f"{name} CA")
+        subject = _authority_name(search)
         certificate = (
             _builder(subject, subject, key.public_key(), lifetime)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
@@ -191,10 +190,42 @@ class CertificateAuthority:
         )
         return cls(search, certificate, key)
 
+    @classmethod
+    def load(cls, search: str, certificate_pem: bytes, key_pem: bytes) -> Self:
+        """An authority that was kept as `certificate` and `private_key`.
+
+        Args:
+            search: `namespace/name` that it must be of.
+            certificate_pem: its certificate.
+            key_pem: its key, without a password.
+
+        Raises:
+            CertificatesError: that is no authority of this search, or the key is another's.
+        """
+        try:
+            certificate = x509.load_pem_x509_certificate(certificate_pem)
+            key = serialization.load_pem_private_key(key_pem, password=None)
+        except (ValueError, TypeError) as error:
+            raise CertificatesError(
+                f"the authority of {search} is not a certificate and a key in PEM: {error}"
+            ) from error
+        if certificate.subject != _authority_name(search):
+            raise CertificatesError(
+                f"the certificate of {certificate.subject.rfc4514_string()} is not that of the authority of {search}"
+            )
+        if not isinstance(key, ec.EllipticCurvePrivateKey) or certificate.public_key() != key.public_key():
+            raise CertificatesError(f"the key is not that of the authority of {search}")
+        return cls(search, certificate, key)
+
     @property
     def certificate(self) -> bytes:
         """Its own certificate, PEM."""
         return self._certificate.public_bytes(serialization.Encoding.PEM)
+
+    @property
+    def private_key(self) -> bytes:
+        """Its key, PEM without a password. Who has it can pose as any party of the search."""
+        return _key_pem(self._key)
 
     def issue(
         self,
@@ -242,10 +273,28 @@ class CertificateAuthority:
         return KeyPair(
             ca=self.certificate,
             certificate=certificate.public_bytes(serialization.Encoding.PEM),
-            private_key=key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            ),
+            private_key=_key_pem(key),
         )
+
+
+def not_valid_after(certificate_pem: bytes) -> datetime:
+    """When a certificate expires, UTC.
+
+    Raises:
+        ValueError: it is no certificate in PEM.
+    """
+    return x509.load_pem_x509_certificate(certificate_pem).not_valid_after_utc
+
+
+def renewal_time(certificate_pem: bytes) -> datetime:
+    """When a certificate should be replaced, UTC: at two thirds of its life, which leaves time for trouble.
+
+    Raises:
+        ValueError: it is no certificate in PEM.
+    """
+    certificate = x509.load_pem_x509_certificate(certificate_pem)
+    begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    return begin + (end - begin) * 2 / 3
 
 
 def server_credentials(directory: Path) -> grpc.ServerCredentials:
@@ -297,6 +346,17 @@ def _name(organization: str, common_name: str) -> x509.Name:
             x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization),
             x509.NameAttribute(NameOID.COMMON_NAME, common_name),
         ]
+    )
+
+
+def _authority_name(search: str) -> x509.Name:
+    namespace, _, name = search.partition("/")
+    return _name(namespace, f"{name} CA")
+
+
+def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
 
 

@@ -3,7 +3,7 @@
 import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import grpc
@@ -15,6 +15,8 @@ from nas_api.certificates import (
     Identity,
     KeyPair,
     channel_credentials,
+    not_valid_after,
+    renewal_time,
     server_credentials,
 )
 
@@ -179,6 +181,58 @@ def test_a_key_of_another_certificate_is_refused(tmp_path: Path) -> None:
     (tmp_path / "tls.key").write_bytes(ca.issue(ADMIN).private_key)
     with pytest.raises(CertificatesError, match=r"tls\.key is not the key of .*tls\.crt"):
         channel_credentials(tmp_path)
+
+
+async def test_an_authority_that_was_kept_issues_certificates_that_its_former_ones_trust(tmp_path: Path) -> None:
+    ca = authority()
+    server_pair(ca).write(tmp_path / "server")
+    kept = CertificateAuthority.load(SEARCH, ca.certificate, ca.private_key)
+    assert (kept.certificate, kept.private_key) == (ca.certificate, ca.private_key)
+    kept.issue(WORKER).write(tmp_path / "client")
+    async with serving(tmp_path / "server") as address:
+        assert await who_am_i(address, channel_credentials(tmp_path / "client")) == str(WORKER)
+
+
+def test_an_authority_of_another_search_is_not_taken_for_this_ones() -> None:
+    ca = authority()
+    with pytest.raises(CertificatesError, match="O=default is not that of the authority of team/digits"):
+        CertificateAuthority.load("team/digits", ca.certificate, ca.private_key)
+
+
+def test_a_certificate_that_an_authority_issued_is_not_taken_for_its_own() -> None:
+    pair = authority().issue(ADMIN)
+    with pytest.raises(CertificatesError, match="CN=digits,O=default is not that of the authority"):
+        CertificateAuthority.load(SEARCH, pair.certificate, pair.private_key)
+
+
+def test_an_authority_is_not_loaded_with_the_key_of_another() -> None:
+    with pytest.raises(CertificatesError, match="the key is not that of the authority of default/digits"):
+        CertificateAuthority.load(SEARCH, authority().certificate, authority().private_key)
+
+
+@pytest.mark.parametrize("garbage", [b"", b"-----BEGIN CERTIFICATE-----", b"\x00\xff"])
+def test_an_authority_is_not_loaded_from_garbage(garbage: bytes) -> None:
+    ca = authority()
+    for certificate, key in ((garbage, ca.private_key), (ca.certificate, garbage)):
+        with pytest.raises(CertificatesError, match="is not a certificate and a key in PEM"):
+            CertificateAuthority.load(SEARCH, certificate, key)
+
+
+def test_a_certificate_is_renewed_at_two_thirds_of_its_life() -> None:
+    before = datetime.now(UTC).replace(microsecond=0)
+    ca = CertificateAuthority.create(SEARCH, timedelta(days=3650))
+    pair = ca.issue(WORKER, lifetime=timedelta(days=90))
+    now = datetime.now(UTC)
+    assert before + timedelta(days=90) <= not_valid_after(pair.certificate) <= now + timedelta(days=90)
+    # It was valid five minutes before it was made, which a third of its life does not notice.
+    third = not_valid_after(pair.certificate) - renewal_time(pair.certificate)
+    assert third == pytest.approx(timedelta(days=30), abs=timedelta(minutes=2))
+    assert renewal_time(ca.certificate) > renewal_time(pair.certificate)
+
+
+def test_no_certificate_outlives_its_authority() -> None:
+    ca = CertificateAuthority.create(SEARCH, timedelta(hours=1))
+    assert not_valid_after(ca.issue(WORKER).certificate) <= not_valid_after(ca.certificate)
 
 
 def test_an_authority_issues_for_its_own_search_alone() -> None:
