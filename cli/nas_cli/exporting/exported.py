@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from nas_api.architectures.pytorch_source import Standardization, write_source
 from nas_child.network import ConvolutionalNetwork
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from nas_cli.exporting.source import Standardization, write_source
 from nas_cli.exporting.subject import Subject
 from nas_cli.failure import Failure
 
@@ -37,7 +37,14 @@ def export(subject: Subject, directory: Path, tell: Callable[[str], None]) -> No
 
     source = directory / "model.py"
     source.write_text(
-        write_source(subject.architecture, subject.image, subject.classes, subject.title, subject.standardization)
+        write_source(
+            subject.architecture,
+            subject.image,
+            subject.classes,
+            subject.title,
+            subject.standardization,
+            weights="model.safetensors",
+        )
     )
     module = load_network(source)
     save_file(renamed_weights(ours, module), directory / "model.safetensors")

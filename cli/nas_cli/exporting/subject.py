@@ -7,13 +7,13 @@ from typing import Any
 
 import torch
 from nas_api.architectures import ConvNet, ImageShape
+from nas_api.architectures.pytorch_source import Standardization
 from nas_child.network import ConvolutionalNetwork
 from nas_controller.data_shape import DataShape
 from nas_controller.journal.journal import TrialRecord
 from safetensors.torch import load_file
 from torch import Tensor
 
-from nas_cli.exporting.source import Standardization
 from nas_cli.results import architecture_of
 from nas_cli.trained import WEIGHTS, load_metrics
 

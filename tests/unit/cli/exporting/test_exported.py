@@ -1,6 +1,7 @@
 """`export` writes three files that give the outputs of the network, and refuses to be content with less."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime  # type: ignore[import-untyped]  # it has none
@@ -15,10 +16,10 @@ from nas_api.architectures import (
     Layer,
     MaxPooling,
 )
+from nas_api.architectures.pytorch_source import Standardization, write_source
 from nas_child.network import ConvolutionalNetwork
 from nas_cli.exporting import exported
 from nas_cli.exporting.exported import export, load_network
-from nas_cli.exporting.source import Standardization, write_source
 from nas_cli.exporting.subject import Subject
 from nas_cli.failure import Failure
 from safetensors.torch import load_file
@@ -76,8 +77,9 @@ def test_code_weights_and_onnx_give_the_outputs_of_the_network_for_any_batch_siz
 def test_a_file_that_differs_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     right = write_source
 
-    def wrong(*arguments: object) -> str:
-        return right(*arguments).replace("x5 = self.pool5(concatenate(x3, x4))", "x5 = self.pool5(concatenate(x4, x3))")  # type: ignore[arg-type]
+    def wrong(*arguments: Any, **named: Any) -> str:
+        source = right(*arguments, **named)
+        return source.replace("x5 = self.pool5(concatenate(x3, x4))", "x5 = self.pool5(concatenate(x4, x3))")
 
     monkeypatch.setattr(exported, "write_source", wrong)
     with pytest.raises(Failure, match=r"model\.py differs"):

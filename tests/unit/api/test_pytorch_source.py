@@ -1,8 +1,11 @@
-"""The exported code is the network of the search, reads as a person would write it, and needs PyTorch alone."""
+"""The PyTorch code of an architecture: the network of the search, as a person would write it, from PyTorch alone."""
 
+import runpy
 import subprocess
 import sys
 import textwrap
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -18,9 +21,9 @@ from nas_api.architectures import (
     Layer,
     MaxPooling,
 )
+from nas_api.architectures.pytorch_source import Standardization, write_source
 from nas_child.network import ConvolutionalNetwork
 from nas_cli.exporting.exported import load_network, renamed_weights
-from nas_cli.exporting.source import Standardization, write_source
 from torch import nn
 
 torch.set_num_threads(1)
@@ -137,7 +140,8 @@ def test_a_layer_is_a_line_and_its_inputs_are_named() -> None:
         "self.conv5 = ConvBlock(3, 48, kernel_size=(3, 3))",
         "self.classifier = nn.Linear(84, 10)",
     ]
-    assert lines[lines.index("x1 = self.conv1(images)") + 1 :] == [
+    begin = lines.index("x1 = self.conv1(images)")
+    assert lines[begin + 1 : begin + 7] == [
         "x2 = self.pool2(x1)",
         "x3 = self.norm3(x2)",
         "x4 = self.conv4(concatenate(x1, x3))",
@@ -152,7 +156,7 @@ def test_a_layer_is_a_line_and_its_inputs_are_named() -> None:
     [
         (ConvNet(layers=(convolution(),)), ["concatenate", "MaxPool", "AveragePool", "padded"]),
         (ConvNet(layers=(convolution(), convolution())), ["padded"]),
-        (ConvNet(layers=(Layer(operation=BatchNormalization()),)), ["ConvBlock", "functional"]),
+        (ConvNet(layers=(Layer(operation=BatchNormalization()),)), ["ConvBlock", "concatenate"]),
     ],
 )
 def test_holds_only_what_the_network_needs(architecture: ConvNet, absent: list[str]) -> None:
@@ -177,6 +181,43 @@ def test_takes_pixels_from_0_to_1_when_it_knows_the_standardization(tmp_path: Pa
         torch.testing.assert_close(network(pixels), plain((pixels - mean) / deviation), rtol=1e-5, atol=1e-5)
 
 
+@given(networks(), images, st.integers(2, 5), st.booleans())
+@settings(max_examples=50, deadline=None)
+def test_learns_random_labels_when_it_is_run_by_itself(
+    tmp_path_factory: pytest.TempPathFactory, architecture: ConvNet, image: ImageShape, classes: int, pixels: bool
+) -> None:
+    standardization = Standardization((0.5,) * image.channels, (0.25,) * image.channels) if pixels else None
+    source = tmp_path_factory.mktemp("export") / "model.py"
+    source.write_text(write_source(architecture, image, classes, "A network", standardization))
+    with redirect_stdout(StringIO()) as output:
+        runpy.run_path(str(source), run_name="__main__")
+    first, *_, last = losses(output.getvalue())
+    assert last < first
+
+
+def test_trains_as_a_program_of_its_own_on_images_of_the_right_shape(tmp_path: Path) -> None:
+    architecture = ConvNet(layers=(convolution(8), convolution(8, inputs=(0,)), convolution(4)))
+    (tmp_path / "model.py").write_text(write_source(architecture, ImageShape(1, 28, 28), 10, "A network"))
+    ran = subprocess.run(
+        [sys.executable, "model.py"], cwd=tmp_path, capture_output=True, text=True, check=False,
+        env={"OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    assert len(losses(ran.stdout)) == 10
+    assert losses(ran.stdout)[-1] < losses(ran.stdout)[0]
+
+
+def losses(output: str) -> list[float]:
+    return [float(line.rpartition(" ")[2]) for line in output.splitlines() if line.startswith("step ")]
+
+
+def test_names_the_file_of_weights_that_comes_with_it_and_no_other() -> None:
+    architecture = ConvNet(layers=(convolution(),))
+    assert "safetensors" not in write_source(architecture, IMAGE, 10, "A network")
+    source = write_source(architecture, IMAGE, 10, "A network", weights="best.safetensors")
+    assert '    network.load_state_dict(load_file("best.safetensors"))\n' in source
+
+
 def test_runs_where_nothing_of_ours_can_be_imported(tmp_path: Path) -> None:
     architecture = ConvNet(
         layers=(
@@ -185,7 +226,7 @@ def test_runs_where_nothing_of_ours_can_be_imported(tmp_path: Path) -> None:
             Layer(operation=AveragePooling(size=4, stride=1), inputs=(0, 1)),
         )
     )
-    (tmp_path / "model.py").write_text(write_source(architecture, IMAGE, 10, "A network", None))
+    (tmp_path / "model.py").write_text(write_source(architecture, IMAGE, 10, "A network"))
     program = textwrap.dedent(f"""\
         import sys
 

@@ -3,12 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from nas_api.architectures import AveragePooling, BatchNormalization, ConvNet, Convolution, ImageShape, MaxPooling
-from nas_api.architectures.convnet import Operation
+from nas_api.architectures.convnet import (
+    AveragePooling,
+    BatchNormalization,
+    ConvNet,
+    Convolution,
+    MaxPooling,
+    Operation,
+)
+from nas_api.architectures.pytorch_definitions import write_definitions
+from nas_api.architectures.shape import ImageShape
 
 _LINE = 100  # characters
-# No image is as large, so only layers of the same total stride have outputs of one size there.
-_LARGE = 2**40
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +26,16 @@ class Standardization:
 
 
 def write_source(
-    network: ConvNet, image: ImageShape, classes: int, title: str, standardization: Standardization | None
+    network: ConvNet,
+    image: ImageShape,
+    classes: int,
+    title: str,
+    standardization: Standardization | None = None,
+    weights: str = "",
 ) -> str:
     """The module's text: a class `Network`, whose layers are named and numbered as `nas show` numbers them.
+
+    Run by itself, the module trains the network on random images for a few steps and prints the loss.
 
     Args:
         network: the architecture.
@@ -30,38 +43,56 @@ def write_source(
         classes: number of classes.
         title: first line of the module's docstring, without the full stop.
         standardization: built in, so that the network takes pixels from 0 to 1; None: it takes standardised images.
+        weights: name of the file of weights that comes with the module (safetensors); empty: there is none.
     """
-    shape = f"(batch, {image.channels}, {image.height}, {image.width})"
+    size = f"{image.channels}, {image.height}, {image.width}"
     pixels = (
         "pixels of 0 to 255 divided by 255" if standardization else "each channel of mean 0 and standard deviation 1"
     )
-    helpers = "".join(text for needed, text in _helpers(network) if needed)
-    functional = "from torch.nn import functional as F\n" if "F." in helpers else ""
+    loading = _LOADING.format(file=weights) if weights else "network = Network()  # with random weights"
     standardize = "        images = (images - self.mean) / self.deviation\n" if standardization else ""
     return f'''"""{title}.
 
-{network.count_parameters(image, classes):,} parameters, {classes} classes. It needs nothing but PyTorch:
+{network.count_parameters(image, classes):,} parameters, {classes} classes. The code needs nothing but PyTorch:
 
-    from safetensors.torch import load_file
+    {loading}
+    scores = network(images)  # images: float32, (batch, {size}), {pixels}
 
-    network = Network()
-    network.load_state_dict(load_file("model.safetensors"))
-    network.eval()
-    scores = network(images)  # images: float32, {shape}, {pixels}
+Run by itself, as in `python model.py`, it trains on random images for a few steps: a start for code of your own.
 """
 
 import torch
 from torch import Tensor, nn
-{functional}
+from torch.nn import functional as F
 
-{helpers}class Network(nn.Module):
-    """Class scores, (batch, {classes}), of images, {shape}."""
+
+{write_definitions(network)}class Network(nn.Module):
+    """Class scores, (batch, {classes}), of images, (batch, {size})."""
 {_BUFFERS if standardization else ""}
     def __init__(self) -> None:
         super().__init__()
 {_standardization_lines(standardization)}{_layer_lines(network, image, classes)}
     def forward(self, images: Tensor) -> Tensor:
-{standardize}{_forward_lines(network)}'''
+{standardize}{_forward_lines(network)}
+
+def main() -> None:
+    """Trains on random images and labels. Put data of your own in their place."""
+    torch.manual_seed(0)
+    images = torch.{"rand" if standardization else "randn"}(16, {size})
+    labels = torch.randint({classes}, (16,))
+    network = Network()
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
+    for step in range(1, 11):
+        loss = F.cross_entropy(network(images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        print(f"step {{step}}: loss {{loss.item():.4f}}")
+
+
+if __name__ == "__main__":
+    main()
+'''
 
 
 def layer_names(network: ConvNet) -> list[str]:
@@ -72,131 +103,17 @@ def layer_names(network: ConvNet) -> list[str]:
 
 # Parts of the text. -------------------------------------------------------------------------------------------------
 
+_LOADING = """\
+from safetensors.torch import load_file
+
+    network = Network()
+    network.load_state_dict(load_file("{file}"))
+    network.eval()"""
+
 _BUFFERS = """
     mean: Tensor
     deviation: Tensor
 """
-
-_CONV_BLOCK = '''class ConvBlock(nn.Module):
-    """A convolution that turns n pixels into ceil(n / stride), batch normalization and ReLU."""
-
-    def __init__(
-        self,
-        inputs: int,
-        outputs: int,
-        kernel_size: tuple[int, int],
-        stride: tuple[int, int] = (1, 1),
-    ) -> None:
-        super().__init__()
-        padding = (kernel_size[0] // 2, kernel_size[1] // 2)
-        self.conv = nn.Conv2d(inputs, outputs, kernel_size, stride, padding, bias=False)
-        self.norm = nn.BatchNorm2d(outputs)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.norm(self.conv(x)))
-
-
-'''
-
-_CONV_BLOCK_EVEN = '''class ConvBlock(nn.Module):
-    """A convolution that turns n pixels into ceil(n / stride), batch normalization and ReLU."""
-
-    def __init__(
-        self,
-        inputs: int,
-        outputs: int,
-        kernel_size: tuple[int, int],
-        stride: tuple[int, int] = (1, 1),
-    ) -> None:
-        super().__init__()
-        height, width = kernel_size
-        # An even kernel needs one pixel more at the right and at the bottom.
-        self.padding = ((width - 1) // 2, width // 2, (height - 1) // 2, height // 2)
-        self.conv = nn.Conv2d(inputs, outputs, kernel_size, stride, bias=False)
-        self.norm = nn.BatchNorm2d(outputs)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.norm(self.conv(F.pad(x, self.padding))))
-
-
-'''
-
-_MAX_POOL = '''class MaxPool(nn.Module):
-    """Max pooling over windows of even size that turns n pixels into ceil(n / stride)."""
-
-    def __init__(self, size: int, stride: int) -> None:
-        super().__init__()
-        self.size = size
-        self.stride = stride
-        before, after = (size - 1) // 2, size // 2
-        self.padding = (before, after, before, after)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.max_pool2d(F.pad(x, self.padding, value=-torch.inf), self.size, self.stride)
-
-
-'''
-
-_AVERAGE_POOL = '''class AveragePool(nn.Module):
-    """Average pooling over windows of even size that turns n pixels into ceil(n / stride).
-
-    Pixels beyond the edge do not count.
-    """
-
-    def __init__(self, size: int, stride: int) -> None:
-        super().__init__()
-        self.size = size
-        self.stride = stride
-        before, after = (size - 1) // 2, size // 2
-        self.padding = (before, after, before, after)
-
-    def forward(self, x: Tensor) -> Tensor:
-        inside = F.pad(torch.ones_like(x[:1, :1]), self.padding)
-        total = F.avg_pool2d(F.pad(x, self.padding), self.size, self.stride)
-        return total / F.avg_pool2d(inside, self.size, self.stride)
-
-
-'''
-
-_CONCATENATE = '''def concatenate(*maps: Tensor) -> Tensor:
-    """Concatenates feature maps in depth."""
-    return torch.cat(maps, dim=1)
-
-
-'''
-
-_CONCATENATE_PADDED = '''def concatenate(*maps: Tensor) -> Tensor:
-    """Concatenates feature maps in depth, each centred in zeros of the largest height and width."""
-    height = max(x.shape[2] for x in maps)
-    width = max(x.shape[3] for x in maps)
-    padded = []
-    for x in maps:
-        rows, columns = height - x.shape[2], width - x.shape[3]
-        sides = (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2)
-        padded.append(F.pad(x, sides))
-    return torch.cat(padded, dim=1)
-
-
-'''
-
-
-def _helpers(network: ConvNet) -> list[tuple[bool, str]]:
-    """Definitions that the network may need, each with whether it does."""
-    operations = [layer.operation for layer in network.layers]
-    convolutions = [operation for operation in operations if isinstance(operation, Convolution)]
-    even = any(not (conv.filter_height % 2 and conv.filter_width % 2) for conv in convolutions)
-    shapes = network.shapes(ImageShape(1, _LARGE, _LARGE))
-    joined = [layer.inputs for layer in network.layers] + [network.loose_ends]
-    joined = [inputs for inputs in joined if len(inputs) > 1]
-    padded = any(len({shapes[i][1][1:] for i in inputs}) > 1 for inputs in joined)
-    return [
-        (bool(convolutions) and not even, _CONV_BLOCK),
-        (bool(convolutions) and even, _CONV_BLOCK_EVEN),
-        (any(isinstance(o, MaxPooling) and o.size % 2 == 0 for o in operations), _MAX_POOL),
-        (any(isinstance(o, AveragePooling) and o.size % 2 == 0 for o in operations), _AVERAGE_POOL),
-        (bool(joined) and not padded, _CONCATENATE),
-        (padded, _CONCATENATE_PADDED),
-    ]
 
 
 def _standardization_lines(standardization: Standardization | None) -> str:
