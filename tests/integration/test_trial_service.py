@@ -390,6 +390,20 @@ def test_a_worker_drained_now_gives_its_architecture_back(client: Client) -> Non
     assert client.report(held.lease) == Report.RELEASE
 
 
+def test_the_shape_of_the_data_is_told_once_a_worker_has_registered_and_after_a_restart(
+    controller: ControllerProcess, client: Client
+) -> None:
+    assert not client.summary().HasField("data_shape")
+    shape = pb.DataShape(channels=1, height=8, width=9, classes=10)
+    client.register(data_shape=shape)
+    assert client.summary().data_shape == shape
+    client.lease()
+    controller.kill()
+    controller.start()
+
+    assert Client(controller).summary().data_shape == shape
+
+
 def test_the_shape_of_the_data_is_remembered_and_must_not_change(client: Client) -> None:
     shape = pb.DataShape(channels=1, height=8, width=8, classes=10)
     client.register(data_shape=shape)

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable
 
+from nas_api.architectures import ImageShape
 from nas_api.rpc import trials_pb2 as pb
 
+from nas_controller.data_shape import DataShape
 from nas_controller.engine import TrialResult
 from nas_controller.journal.journal import Measurement, TrialRecord, TrialState
 
@@ -71,6 +73,27 @@ def result_of(request: pb.CompleteRequest) -> TrialResult:
         train_seconds=max(0.0, request.train_seconds),
         device_seconds=max(0.0, request.device_seconds),
     )
+
+
+def shape_of(request: pb.RegisterRequest) -> DataShape | None:
+    """The shape of the data in a message, if it has one.
+
+    Raises:
+        MalformedError: it is none.
+    """
+    if not request.HasField("data_shape"):
+        return None
+    shape = request.data_shape
+    if min(shape.channels, shape.height, shape.width, shape.classes) < 1:
+        raise MalformedError(
+            f"data_shape must be positive: {shape.channels}x{shape.height}x{shape.width}, {shape.classes}"
+        )
+    return DataShape(ImageShape(shape.channels, shape.height, shape.width), shape.classes)
+
+
+def shape_message(shape: DataShape | None) -> pb.DataShape | None:
+    """The shape of the data as `SearchService` tells it."""
+    return None if shape is None else pb.DataShape(**shape.image._asdict(), classes=shape.classes)
 
 
 def trial_message(record: TrialRecord) -> pb.Trial:

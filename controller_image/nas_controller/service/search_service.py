@@ -14,7 +14,7 @@ from nas_controller.journal.journal import TrialState
 from nas_controller.progress import Verdict
 from nas_controller.service.authorization import authorize_admin
 from nas_controller.service.coordinator import Coordinator, Worker
-from nas_controller.service.messages import MAX_TEXT, trial_message
+from nas_controller.service.messages import MAX_TEXT, shape_message, trial_message
 
 Context = aio.ServicerContext[Any, Any]
 
@@ -119,6 +119,7 @@ class SearchService(rpc.SearchServiceServicer):
             sequence=engine.last_sequence,
             journal_problem=engine.journal.problem(),
             leases_expired=progress.leases_expired,
+            data_shape=shape_message(engine.data_shape),
         )
 
     def _worker(self, worker: Worker) -> pb.Worker:

@@ -7,19 +7,17 @@ from typing import Any
 
 import grpc
 from grpc import aio
-from nas_api.architectures import ImageShape
 from nas_api.certificates import Identity
 from nas_api.rpc import trials_pb2 as pb
 from nas_api.rpc import trials_pb2_grpc as rpc
 
 from nas_controller import leases
-from nas_controller.data_shape import DataShape
 from nas_controller.engine import Engine
 from nas_controller.leases import Ending
 from nas_controller.seeding import derived_seed
 from nas_controller.service.authorization import authorize_worker
 from nas_controller.service.coordinator import Coordinator, Grant, Worker
-from nas_controller.service.messages import MalformedError, check_name, measurements_of, result_of
+from nas_controller.service.messages import MalformedError, check_name, measurements_of, result_of, shape_of
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +42,7 @@ class TrialService(rpc.TrialServiceServicer):
         await self._authorize(context, request.pool)
         try:
             name, pool = check_name("worker_id", request.worker_id), check_name("pool", request.pool)
-            shape = _shape_of(request)
+            shape = shape_of(request)
         except MalformedError as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
             raise AssertionError from error
@@ -170,14 +168,3 @@ class TrialService(rpc.TrialServiceServicer):
             seed=derived_seed(self._engine.manifest.spec.seed, grant.trial.trial),
             attempt=grant.lease.attempt,
         )
-
-
-def _shape_of(request: pb.RegisterRequest) -> DataShape | None:
-    if not request.HasField("data_shape"):
-        return None
-    shape = request.data_shape
-    if min(shape.channels, shape.height, shape.width, shape.classes) < 1:
-        raise MalformedError(
-            f"data_shape must be positive: {shape.channels}x{shape.height}x{shape.width}, {shape.classes}"
-        )
-    return DataShape(ImageShape(shape.channels, shape.height, shape.width), shape.classes)
