@@ -6,7 +6,12 @@ The models check the same in Python. A rule stands at the object that it is abou
 from dataclasses import dataclass
 
 from nas_api.spec.nassearch import IMMUTABLE_FIELDS
-from nas_api.spec.trainer import BUILT_IN_TASKS, USER_TASK_PATTERN
+from nas_api.spec.trainer import (
+    BUILT_IN_TASKS,
+    ENVIRONMENT_NAME_PATTERN,
+    RESERVED_MOUNT_PATHS,
+    USER_TASK_PATTERN,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +36,13 @@ def _immutable(path: str, because: str) -> Rule:
 _ANOTHER_SEARCH = "the results so far depend on it. Make a new NASSearch"
 _TASKS = ", ".join(f"'{task}'" for task in BUILT_IN_TASKS)
 _CHOICES = ("layerTypes", "filterHeights", "filterWidths", "filters", "strides", "poolSizes", "poolStrides")
-_DURATIONS = ("spec.budget.maxDuration", "spec.trainer.timeout", "spec.controller.lease.duration")
+_DURATIONS = (
+    "spec.budget.maxDuration",
+    "spec.trainer.timeout",
+    "spec.controller.lease.duration",
+    "spec.controller.ttlAfterFinished",
+    "spec.pools[].drainTimeout",
+)
 _CONSTRAINTS = "self.searchSpace.convNet.constraints"
 
 NASSEARCH_RULES = (
@@ -109,27 +120,55 @@ NASSEARCH_RULES = (
         for path in _DURATIONS
     ),
     Rule(
-        "spec.pools[].tolerations[]",
-        "self.operator != 'Exists' || !has(self.value)",
-        "operator Exists matches every value: leave value out, or use operator Equal",
+        "spec.trainer.volumes[]",
+        " && ".join(
+            f"self.mountPath != '{path}' && !self.mountPath.startsWith('{path}/')" for path in RESERVED_MOUNT_PATHS
+        ),
+        f"mountPath is taken by KubeNAS ({', '.join(RESERVED_MOUNT_PATHS)}): use another, such as /data",
     ),
     Rule(
-        "spec.pools[].tolerations[]",
-        "self.operator != 'Equal' || has(self.key)",
-        "operator Equal needs a key: name one, or use operator Exists to accept every taint",
+        "spec.trainer.volumes",
+        "self.all(volume, self.exists_one(other, other.mountPath == volume.mountPath))",
+        "two volumes are mounted at one path: mount paths must be unique",
     ),
     Rule(
-        "spec.pools[].tolerations[]",
-        "!has(self.tolerationSeconds) || (has(self.effect) && self.effect == 'NoExecute')",
-        "tolerationSeconds needs effect NoExecute",
+        "spec.trainer.egress[].cidr",
+        "isCIDR(self)",
+        "cidr must be a range of addresses such as 10.0.0.0/8",
+    ),
+    Rule(
+        "spec.trainer.environment",
+        f"self.all(name, name.matches('{ENVIRONMENT_NAME_PATTERN}'))",
+        "the name of an environment variable must be of letters, digits and _",
     ),
     *(
-        Rule(
-            f"spec.pools[].{field}",
-            "self.all(key, key.size() >= 1 && key.size() <= 253)",
-            f"a key of {field} must have 1 to 253 characters",
+        rule
+        for pods in ("spec.pools[]", "spec.controller")
+        for rule in (
+            Rule(
+                f"{pods}.tolerations[]",
+                "self.operator != 'Exists' || !has(self.value)",
+                "operator Exists matches every value: leave value out, or use operator Equal",
+            ),
+            Rule(
+                f"{pods}.tolerations[]",
+                "self.operator != 'Equal' || has(self.key)",
+                "operator Equal needs a key: name one, or use operator Exists to accept every taint",
+            ),
+            Rule(
+                f"{pods}.tolerations[]",
+                "!has(self.tolerationSeconds) || (has(self.effect) && self.effect == 'NoExecute')",
+                "tolerationSeconds needs effect NoExecute",
+            ),
+            *(
+                Rule(
+                    f"{pods}.{field}",
+                    "self.all(key, key.size() >= 1 && key.size() <= 253)",
+                    f"a key of {field} must have 1 to 253 characters",
+                )
+                for field in ("resources", "nodeSelector")
+            ),
         )
-        for field in ("resources", "nodeSelector")
     ),
 )
 

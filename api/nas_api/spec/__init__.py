@@ -8,7 +8,7 @@ from nas_api.spec.pool import Pool, Toleration
 from nas_api.spec.reward import FailedTrial, Reward
 from nas_api.spec.search_space import Constraints, ConvNetSpace, DepthSchedule, SearchSpace
 from nas_api.spec.status import Condition, NASPoolStatus, NASSearchStatus, TrialCounts, TrialSummary, WorkerCounts
-from nas_api.spec.trainer import Dataset, Optimizer, Trainer
+from nas_api.spec.trainer import Dataset, Egress, Optimizer, Trainer, Volume
 
 __all__ = [
     "NASSearch",
@@ -29,6 +29,8 @@ __all__ = [
     "Trainer",
     "Optimizer",
     "Dataset",
+    "Volume",
+    "Egress",
     "Reward",
     "FailedTrial",
     "Pool",

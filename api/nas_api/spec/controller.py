@@ -6,6 +6,7 @@ from annotated_types import Ge, Le
 from pydantic import Field
 
 from nas_api.spec.base import Duration, LongText, Quantity, ShortText, SpecModel
+from nas_api.spec.pool import ResourceName, Toleration
 
 
 class Policy(SpecModel):
@@ -74,6 +75,9 @@ class Storage(SpecModel):
     """Size of the volume."""
     storage_class_name: ShortText | None = None
     """Storage class of the volume. The cluster's default when absent."""
+    access_mode: Literal["ReadWriteOncePod", "ReadWriteOnce"] | None = None
+    """Access mode of the volume. The operator's default, ReadWriteOncePod unless it was installed otherwise, when
+    absent. Volumes that no CSI driver makes can only be ReadWriteOnce."""
 
 
 class Controller(SpecModel):
@@ -91,3 +95,14 @@ class Controller(SpecModel):
     """The volume of the journal, on a cluster."""
     image: LongText | None = None
     """Container image of the controller, on a cluster. The operator's own when absent."""
+    resources: dict[ResourceName, Quantity] = Field(default={"cpu": "1", "memory": "2Gi"}, max_length=32)
+    """What the controller's pod takes, as requests and limits alike."""
+    node_selector: dict[ShortText, Annotated[str, Field(max_length=63)]] = Field(default={}, max_length=32)
+    """Labels that the controller's node must have."""
+    tolerations: tuple[Toleration, ...] = Field(default=(), max_length=32)
+    """Taints that the controller's pod accepts."""
+    priority_class_name: ShortText | None = None
+    """Priority class of the controller's pod."""
+    ttl_after_finished: Duration = "24h"
+    """On a cluster, how long the controller stays after the search has ended, to answer questions about its trials.
+    The journal's volume stays after that."""

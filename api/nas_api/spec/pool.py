@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from nas_api.spec.base import DnsLabel, LongText, Quantity, ShortText, SpecModel
+from nas_api.spec.base import DnsLabel, Duration, LongText, Quantity, ShortText, SpecModel
 
 ResourceName = Annotated[str, Field(min_length=1, max_length=253)]
 
@@ -55,3 +55,6 @@ class Pool(SpecModel):
     """Kueue LocalQueue that admits the workers."""
     image: LongText | None = None
     """Container image of this pool's workers. The trainer's when absent."""
+    drain_timeout: Duration = "30m"
+    """On a cluster, how long a worker that should go, because the pool shrinks or changes, may go on with its
+    architecture. After that it is ended and its architecture goes to another worker."""

@@ -1,14 +1,18 @@
 """`spec.trainer`: how one architecture (a child network) is trained and measured."""
 
+import ipaddress
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from nas_api.spec.base import Duration, LongText, Quantity, SpecModel
+from nas_api.spec.base import Duration, LongText, Quantity, ShortText, SpecModel
 
 # The built-in tasks, with the metrics that they report after each epoch.
 BUILT_IN_TASKS = {"image-classification": ("train_loss", "val_loss", "val_accuracy")}
+# Where the pods of workers have volumes of ours.
+RESERVED_MOUNT_PATHS = ("/etc/kubenas", "/tmp", "/dev/shm", "/var/cache/kubenas")  # noqa: S108
+ENVIRONMENT_NAME_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
 USER_TASK_PATTERN = r"^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*$"
 
 
@@ -43,6 +47,46 @@ class Dataset(SpecModel):
     """Images of an ImageFolder are resized and centre-cropped to this height and width, in pixels."""
 
 
+class Volume(SpecModel):
+    """A PersistentVolumeClaim in the workers' pods, on a cluster."""
+
+    claim_name: ShortText
+    """The PersistentVolumeClaim, in the namespace of the search."""
+    mount_path: Annotated[str, Field(min_length=2, max_length=1024, pattern=r"^/[^:]+$")]
+    """Where it is mounted, such as `/data`. `dataset.path` can then be a path below it."""
+    sub_path: LongText | None = None
+    """Path in the volume that is mounted. Its root when absent."""
+    read_only: bool = True
+    """Whether the workers can only read it. Several nodes can write to one volume only if its access mode allows it."""
+
+    @model_validator(mode="after")
+    def _is_not_in_the_way(self) -> Self:
+        if any(f"{self.mount_path}/".startswith(f"{path}/") for path in RESERVED_MOUNT_PATHS):
+            raise ValueError(
+                f"mountPath {self.mount_path!r} is taken by KubeNAS ({', '.join(RESERVED_MOUNT_PATHS)}): use another, "
+                "such as /data"
+            )
+        return self
+
+
+class Egress(SpecModel):
+    """Addresses that workers may connect to, beside their controller, on a cluster that enforces NetworkPolicies."""
+
+    cidr: Annotated[str, Field(min_length=1, max_length=64)]
+    """Range of IP addresses, such as `10.0.0.0/8` or `0.0.0.0/0`."""
+    port: int | None = Field(default=None, ge=1, le=65535)
+    """TCP port. Every port when absent."""
+
+    @field_validator("cidr")
+    @classmethod
+    def _is_a_network(cls, cidr: str) -> str:
+        try:
+            ipaddress.ip_network(cidr)
+        except ValueError as error:
+            raise ValueError(f"{cidr!r} is not a range of addresses such as 10.0.0.0/8: {error}") from error
+        return cidr
+
+
 class Trainer(SpecModel):
     """How a child network is trained."""
 
@@ -71,6 +115,17 @@ class Trainer(SpecModel):
     """Anything that your own task wants to know: passed to it as it stands, as `trial.parameters`."""
     image: LongText | None = None
     """Container image of the workers, on a cluster. The operator's own when absent."""
+    volumes: tuple[Volume, ...] = Field(default=(), max_length=16)
+    """Volumes with the data, on a cluster."""
+    environment: dict[Annotated[str, Field(max_length=253)], Annotated[str, Field(max_length=1024)]] = Field(
+        default={}, max_length=64
+    )
+    """Environment variables of the workers, on a cluster."""
+    environment_secret: ShortText | None = None
+    """Secret whose keys become environment variables of the workers, such as credentials of an object store."""
+    egress: tuple[Egress, ...] = Field(default=(), max_length=32)
+    """What workers may connect to on a cluster beside their controller: none by default. Data that are fetched by URI
+    need it."""
 
     @model_validator(mode="after")
     def _task_is_known(self) -> Self:
@@ -79,6 +134,23 @@ class Trainer(SpecModel):
                 f"task {self.task!r} is neither built in ({', '.join(BUILT_IN_TASKS)}) nor of the form module:function"
             )
         return self
+
+    @field_validator("volumes")
+    @classmethod
+    def _mount_paths_are_unique(cls, volumes: tuple[Volume, ...]) -> tuple[Volume, ...]:
+        paths = [volume.mount_path for volume in volumes]
+        for path in paths:
+            if paths.count(path) > 1:
+                raise ValueError(f"two volumes are mounted at {path!r}: mount paths must be unique")
+        return volumes
+
+    @field_validator("environment")
+    @classmethod
+    def _names_can_be_set(cls, environment: dict[str, str]) -> dict[str, str]:
+        for name in environment:
+            if not re.match(ENVIRONMENT_NAME_PATTERN, name):
+                raise ValueError(f"{name!r} is not the name of an environment variable: use letters, digits and _")
+        return environment
 
     @model_validator(mode="after")
     def _warmup_ends(self) -> Self:
