@@ -1,0 +1,45 @@
+"""`Observed`: what is in the cluster for one search, and how its controller says that the search stands."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from nas_api.rpc import trials_pb2 as pb
+
+# A Kubernetes object as JSON.
+Object = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """Objects that bear the search's label, by name, and the answer of its controller.
+
+    Attributes:
+        search: the NASSearch itself.
+        pools: NASPools.
+        jobs: Jobs, one a worker.
+        pods: of controller and workers. Empty in the reconciliations that do not need them, see `pods_listed`.
+        pods_listed: whether `pods` and `warnings` were asked for. `Plan.look_closer` asks for them.
+        stateful_set: the controller's, or None.
+        service: the controller's, or None.
+        secrets: by name, with their data (base64, as Kubernetes has them).
+        config_maps: by name.
+        network_policies: by name.
+        warnings: Events (core/v1) of type Warning about these objects, the newest last. Listed together with pods.
+        summary: the controller's answer to GetSummary, or None.
+        summary_problem: why there is no summary, for a person; empty when there is one.
+    """
+
+    search: Object
+    pools: Mapping[str, Object] = field(default_factory=dict)
+    jobs: Mapping[str, Object] = field(default_factory=dict)
+    pods: Mapping[str, Object] = field(default_factory=dict)
+    pods_listed: bool = False
+    stateful_set: Object | None = None
+    service: Object | None = None
+    secrets: Mapping[str, Object] = field(default_factory=dict)
+    config_maps: Mapping[str, Object] = field(default_factory=dict)
+    network_policies: Mapping[str, Object] = field(default_factory=dict)
+    warnings: tuple[Object, ...] = ()
+    summary: pb.Summary | None = None
+    summary_problem: str = ""

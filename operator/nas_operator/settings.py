@@ -1,0 +1,40 @@
+"""`Settings`: what the one who installs the operator decides, from environment variables `KUBENAS_...`."""
+
+from datetime import timedelta
+from typing import Annotated, Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Each field is read from the environment variable of its name with the prefix `KUBENAS_`."""
+
+    model_config = SettingsConfigDict(env_prefix="KUBENAS_", frozen=True, use_attribute_docstrings=True, extra="forbid")
+
+    namespaces: Annotated[tuple[str, ...], NoDecode] = ()
+    """Namespaces that are watched, separated by commas. None named: all of the cluster."""
+    controller_image: str = Field(min_length=1)
+    """Image of the controllers of searches that name none."""
+    child_image: str = Field(min_length=1)
+    """Image of the workers of searches that name none."""
+    image_pull_policy: Literal["IfNotPresent", "Always", "Never"] = "IfNotPresent"
+    """Of all pods of searches."""
+    storage_access_mode: Literal["ReadWriteOncePod", "ReadWriteOnce"] = "ReadWriteOncePod"
+    """Access mode of the journals' volumes of searches that name none."""
+    certificate_lifetime: timedelta = Field(default=timedelta(days=90), ge=timedelta(minutes=3))
+    """Of the certificates of a search. They are made anew at two thirds of it."""
+    poll_seconds: float = Field(default=5, ge=0.2, le=300)
+    """How often the controller of a running search is asked how it stands."""
+    resync_seconds: float = Field(default=60, ge=1, le=3600)
+    """How often every search is reconciled though nothing has been heard of it."""
+    status_seconds: float = Field(default=10, ge=0, le=300)
+    """Least time between two writes of a search's status that differ in numbers only."""
+    workers: int = Field(default=4, ge=1, le=64)
+    """Searches that are reconciled at once."""
+    health_port: int = Field(default=8080, ge=0, le=65535)
+    """Port of the health endpoint, on all addresses. 0: a free one."""
+    log_format: Literal["text", "json"] = "text"
+    """Of the log on standard error."""
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """Of the log."""
