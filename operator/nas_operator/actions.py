@@ -38,8 +38,7 @@ class Annotate:
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Deletes an object, in the background what it owns. Only the very object of this uid; that it is gone is no
-    error."""
+    """Deletes the very object of this uid, and in the background what it owns. That it is gone is no error."""
 
     kind: str
     name: str
@@ -90,7 +89,7 @@ class WriteStatus:
 
 @dataclass(frozen=True, slots=True)
 class Emit:
-    """An Event (events.k8s.io/v1) about the NASSearch, for `kubectl describe`. Repeated ones are counted, not listed."""
+    """An Event (events.k8s.io/v1) about the NASSearch, for `kubectl describe`. Repeated ones are counted."""
 
     type: Literal["Normal", "Warning"]
     reason: str

@@ -1,5 +1,7 @@
-"""Names and labels of what the operator makes for a search. All are functions of the search alone, so that a repeated
-reconciliation finds what an earlier one made."""
+"""Names and labels of what the operator makes for a search.
+
+They follow from the search alone, so that a repeated reconciliation finds what an earlier one made.
+"""
 
 import hashlib
 from collections.abc import Mapping
@@ -21,8 +23,8 @@ APPLIED_ANNOTATION = f"{API_GROUP}/applied"
 DRAINING_ANNOTATION = f"{API_GROUP}/draining-since"
 # `spec.pools[].replicas` when it was last copied to the NASPool: an edit there wins, else `kubectl scale` does.
 REPLICAS_ANNOTATION = f"{API_GROUP}/replicas-of-search"
-# The image that pods without one of their own got when the search began, on the NASSearch's own pools and controller: an
-# upgrade of the operator restarts nothing.
+# On a NASPool: the image that its workers get when the search names none. It is the operator's when the pool was made, so
+# that an upgrade of the operator restarts nothing.
 DEFAULT_IMAGE_ANNOTATION = f"{API_GROUP}/default-image"
 
 # The StatefulSet's pods carry its name and a hash of 10 letters in a label of at most 63.
