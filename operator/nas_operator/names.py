@@ -23,8 +23,8 @@ APPLIED_ANNOTATION = f"{API_GROUP}/applied"
 DRAINING_ANNOTATION = f"{API_GROUP}/draining-since"
 # `spec.pools[].replicas` when it was last copied to the NASPool: an edit there wins, else `kubectl scale` does.
 REPLICAS_ANNOTATION = f"{API_GROUP}/replicas-of-search"
-# On a NASPool: the image that its workers get when the search names none. It is the operator's when the pool was made, so
-# that an upgrade of the operator restarts nothing.
+# On a NASPool: the image that its workers get when the search names none. It is the operator's when the pool was made,
+# so that an upgrade of the operator restarts nothing.
 DEFAULT_IMAGE_ANNOTATION = f"{API_GROUP}/default-image"
 
 # The StatefulSet's pods carry its name and a hash of 10 letters in a label of at most 63.
