@@ -81,7 +81,13 @@ async def _serve(engine: Engine, runner: JobRunner, certificates: Path, listen: 
     stop = asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signum, stop.set)
-    logger.info("serving %s on %s, epoch %d", engine.manifest.full_name, address, engine.epoch)
+    logger.info(
+        "serving %s on %s, epoch %d: the search is %s",
+        engine.manifest.full_name,
+        address,
+        engine.epoch,
+        engine.verdict.state,
+    )
     if address_file is not None:
         _write_atomically(address_file, address)
     work = asyncio.create_task(coordinator.run())

@@ -131,6 +131,10 @@ class Engine:
         ended_by_budget = self.verdict.final and self.verdict.reason in BUDGET_REASONS
         if ended_by_budget and self.progress.verdict(self.manifest.spec.budget) is None:
             self.set_verdict(Verdict("RUNNING", "BudgetRaised", "the budget was raised"))
+        if self.manifest.spec.suspend and self.verdict.state == "RUNNING":
+            self.set_verdict(Verdict("SUSPENDED", "Suspended", "spec.suspend is true"))
+        elif not self.manifest.spec.suspend and self.verdict.state == "SUSPENDED":
+            self.set_verdict(Verdict("RUNNING", "Resumed", "spec.suspend is false"))
         # It may have been lowered, or its end not been recorded any more: no trial may be left to notice.
         self.check_budget()
 
@@ -369,7 +373,12 @@ class Engine:
             self.journal.write(FactLearned("data_shape", shape.to_fact()))
 
     def add_active_seconds(self, seconds: float) -> None:
-        """Counts time towards `budget.maxDuration`. What was not yet written down a restart counts again."""
+        """Counts time towards `budget.maxDuration`, if the search runs and trials are in training.
+
+        A restart forgets what was not yet written down: at most ten seconds.
+        """
+        if self.verdict.state != "RUNNING" or not len(self._leases):
+            return
         self.progress.active_seconds += seconds
         if self.progress.active_seconds - self._recorded_seconds >= _CLOCK_ENTRY:
             self.journal.write(self._clock())

@@ -33,6 +33,10 @@ class SearchEndedError(Exception):
     """The search has ended and proposes nothing more; the message says why it ended."""
 
 
+class SearchSuspendedError(Exception):
+    """The search is suspended and proposes nothing until it is resumed; the message says why."""
+
+
 @dataclass(frozen=True, slots=True)
 class AskedTrial:
     """An architecture that a search proposes: train it and `tell` its reward."""
@@ -76,11 +80,14 @@ class Search:
 
         Raises:
             SearchEndedError: the search has ended.
+            SearchSuspendedError: it is suspended. What was asked before can still be told.
             NoAcceptableArchitectureError: nothing that the policy samples keeps the constraints.
         """
         self._count_time()
         if self.ended:
             raise SearchEndedError(f"the search has ended: {self.engine.verdict.message}")
+        if self.engine.verdict.state == "SUSPENDED":
+            raise SearchSuspendedError(f"the search is suspended: {self.engine.verdict.message}")
         self._learn(wanted=count)
         asked: list[AskedTrial] = []
         written: list[Future[None]] = []
@@ -135,8 +142,7 @@ class Search:
             self.engine.absorb(result).result()
 
     def _count_time(self) -> None:
-        """Counts the time since the last call, if trials were in training, towards `budget.maxDuration`."""
+        """Counts the time since the last call towards `budget.maxDuration`."""
         now = time.monotonic()
-        if len(self.engine.leases):
-            self.engine.add_active_seconds(now - self._counted_at)
+        self.engine.add_active_seconds(now - self._counted_at)
         self._counted_at = now

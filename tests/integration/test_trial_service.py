@@ -238,7 +238,7 @@ def test_an_architecture_that_loses_too_many_workers_has_failed(impatient: Clien
     first = impatient.lease().assignment
     impatient.wait_for_summary(lambda summary: summary.leases_expired == 1)
     assert impatient.lease().assignment.trial_id == first.trial_id
-    impatient.wait_for_summary(lambda summary: summary.trials_failed == 1)
+    impatient.wait_for_summary(lambda _: impatient.trial(first.trial_id).state == "Failed")
 
     assert impatient.trial(first.trial_id).reason == "AttemptsExhausted"
 
@@ -367,6 +367,30 @@ def test_a_suspended_search_retires_its_workers_and_goes_on_when_resumed(client:
     client.search.SetState(pb.SetStateRequest(state=pb.Summary.RUNNING), timeout=20)
     client.register()
     assert client.lease().HasField("assignment")
+
+
+def test_a_manifest_that_suspends_retires_the_workers_and_one_that_does_not_goes_on(
+    controller: ControllerProcess, client: Client
+) -> None:
+    client.register()
+    held = client.lease().assignment
+    controller.stop()
+    controller.write_manifest(SPEC.replace("LEASE", "60s") + "\n  suspend: true")
+    controller.start()
+    suspended = Client(controller)
+
+    assert suspended.summary().state == pb.Summary.SUSPENDED
+    assert suspended.report(held.lease) == Report.CONTINUE
+    assert suspended.complete(held.lease) == Complete.ACCEPTED
+    assert suspended.lease().HasField("retire")
+    controller.stop()
+    controller.write_manifest(SPEC.replace("LEASE", "60s"))
+    controller.start()
+    resumed = Client(controller)
+
+    assert resumed.summary().state == pb.Summary.RUNNING
+    assert resumed.summary().trials_finished == 1
+    assert resumed.lease().assignment.trial_id == 2
 
 
 def test_a_drained_worker_finishes_and_retires_and_others_stay(client: Client) -> None:

@@ -207,10 +207,10 @@ class LocalRun:
         self.answering = True
 
     def _take_up(self) -> None:
-        """A search that failed or was suspended goes on: its user runs it again."""
+        """A search that failed goes on: its user runs it again."""
         stub = self._stub()
         summary = stub.GetSummary(pb.GetSummaryRequest(), timeout=_CALL_TIMEOUT, wait_for_ready=True)
-        if summary.state in (pb.Summary.FAILED, pb.Summary.SUSPENDED):
+        if summary.state == pb.Summary.FAILED:
             request = pb.SetStateRequest(
                 state=pb.Summary.RUNNING, reason="RunAgain", message="the search was run again"
             )

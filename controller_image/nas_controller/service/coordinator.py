@@ -268,8 +268,7 @@ class Coordinator:
             self._serve()
             self._work.set()
             now = time.monotonic()
-            if self.engine.verdict.state == "RUNNING" and len(self.engine.leases):
-                self.engine.add_active_seconds(now - last)
+            self.engine.add_active_seconds(now - last)
             last = now
             if self.engine.verdict is not was:
                 was = self.engine.verdict

@@ -110,12 +110,90 @@ def test_a_search_that_failed_too_often_goes_on_with_a_larger_bound(tmp_path: Pa
 def test_a_search_whose_time_is_over_stays_ended_after_a_restart(tmp_path: Path) -> None:
     with journal(tmp_path / "journal.sqlite") as records:
         engine = Driven(manifest(budget={"maxDuration": "2s"}), records)
+        engine.lease()
         engine.add_active_seconds(1.5)
         assert engine.verdict.state == "RUNNING"
         engine.add_active_seconds(0.6)
         assert engine.verdict.reason == "DurationSpent"
     with journal(tmp_path / "journal.sqlite") as records:
         assert Driven(manifest(budget={"maxDuration": "2s"}), records).verdict.reason == "DurationSpent"
+
+
+@pytest.mark.parametrize(
+    ("spent", "raised"),
+    [
+        ({"maxTrials": 1}, {"maxTrials": 3}),
+        ({"targetReward": 0.5}, {"targetReward": 0.6}),
+        ({"maxDuration": "2s"}, {"maxDuration": "3s"}),
+    ],
+)
+def test_a_search_that_ended_by_its_budget_goes_on_with_a_larger_one(
+    tmp_path: Path, spent: dict[str, object], raised: dict[str, object]
+) -> None:
+    with journal(tmp_path / "journal.sqlite") as records:
+        engine = Driven(manifest(budget=spent), records)
+        held = engine.lease()
+        engine.add_active_seconds(2.5)
+        engine.complete(held, TrialResult(TrialState.SUCCEEDED, reward=0.5))
+        assert engine.verdict.state == "SUCCEEDED"
+    with journal(tmp_path / "journal.sqlite") as records:
+        engine = Driven(manifest(budget=raised), records)
+        assert (engine.verdict.state, engine.verdict.reason) == ("RUNNING", "BudgetRaised")
+        engine.finish(1)
+        assert engine.progress.finished == 2
+
+
+# Suspension. ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_search_starts_suspended_and_running_as_its_manifest_says_and_goes_on_where_it_was(tmp_path: Path) -> None:
+    with journal(tmp_path / "journal.sqlite") as records:
+        engine = Driven(manifest(), records)
+        engine.finish(2)
+        held = engine.lease()
+    with journal(tmp_path / "journal.sqlite") as records:
+        engine = Driven(manifest(suspend=True), records)
+        assert engine.verdict == Verdict("SUSPENDED", "Suspended", "spec.suspend is true")
+        engine.work(wanted=10)
+        assert engine.grant("x", None) is None
+        assert engine.complete(engine.leases.held()[0], TrialResult(TrialState.SUCCEEDED, reward=0.5)) is not None
+    with journal(tmp_path / "journal.sqlite") as records:
+        assert records.recover().search_state == "SUSPENDED"
+        engine = Driven(manifest(), records)
+        assert engine.verdict == Verdict("RUNNING", "Resumed", "spec.suspend is false")
+        assert engine.progress.finished == 3
+        assert engine.lease().trial == held.trial + 1
+    with journal(tmp_path / "journal.sqlite") as records:
+        assert records.recover().search_state == "RUNNING"
+
+
+@pytest.mark.parametrize("suspend", [True, False])
+def test_a_search_that_has_ended_is_neither_suspended_nor_resumed(tmp_path: Path, suspend: bool) -> None:
+    with journal(tmp_path / "journal.sqlite") as records:
+        Driven(manifest(budget={"maxTrials": 2}), records).finish(2)
+    with journal(tmp_path / "journal.sqlite") as records:
+        search = manifest(budget={"maxTrials": 2}, suspend=suspend)
+        assert Driven(search, records).verdict.reason == "BudgetSpent"
+
+
+def test_a_budget_that_is_raised_while_the_manifest_suspends_leaves_the_search_suspended(tmp_path: Path) -> None:
+    with journal(tmp_path / "journal.sqlite") as records:
+        Driven(manifest(budget={"maxTrials": 2}), records).finish(2)
+    with journal(tmp_path / "journal.sqlite") as records:
+        search = manifest(budget={"maxTrials": 4}, suspend=True)
+        assert Driven(search, records).verdict.state == "SUSPENDED"
+
+
+def test_the_time_of_a_suspension_does_not_count(tmp_path: Path) -> None:
+    engine = Driven(manifest(budget={"maxDuration": "2s"}), journal())
+    engine.lease()
+    engine.add_active_seconds(1.5)
+    engine.set_verdict(Verdict("SUSPENDED"))
+    engine.add_active_seconds(1000)
+    engine.set_verdict(Verdict("RUNNING"))
+    assert engine.verdict.state == "RUNNING"
+    engine.add_active_seconds(0.5)
+    assert engine.verdict.reason == "DurationSpent"
 
 
 # Sampling. ------------------------------------------------------------------------------------------------------------

@@ -15,7 +15,8 @@ from nas_controller.data_shape import DataShape
 from nas_controller.journal.journal import TrialState
 from nas_controller.journal.reader import SqliteReader
 from nas_controller.journal.sqlite import SqliteJournal
-from nas_controller.search import Search, SearchEndedError
+from nas_controller.progress import Verdict
+from nas_controller.search import Search, SearchEndedError, SearchSuspendedError
 
 torch.set_num_threads(1)
 
@@ -219,6 +220,23 @@ def test_data_of_another_shape_than_the_search_began_with_are_refused(tmp_path: 
         pytest.raises(ValueError, match="began with 1x8x8 images of 10 classes, and now the data are 3x32x32"),
     ):
         Search(manifest(), records, DataShape(ImageShape(3, 32, 32), 10))
+
+
+def test_a_suspended_search_says_so_and_takes_what_was_asked_before() -> None:
+    search = Search(manifest(), journal())
+    (trial,) = search.ask(1)
+    search.engine.set_verdict(Verdict("SUSPENDED", "Suspended", "by a person"))
+    with pytest.raises(SearchSuspendedError, match="the search is suspended: by a person"):
+        search.ask()
+    search.tell(trial, 0.5)
+    assert search.engine.progress.finished == 1
+
+
+def test_a_search_whose_manifest_suspends_it_says_so(tmp_path: Path) -> None:
+    with journal(tmp_path / "journal.sqlite") as records, pytest.raises(SearchSuspendedError, match=r"spec\.suspend"):
+        Search(manifest(suspend=True), records).ask()
+    with journal(tmp_path / "journal.sqlite") as records:
+        assert Search(manifest(), records).ask()
 
 
 def test_a_raised_budget_lets_an_ended_search_go_on(tmp_path: Path) -> None:
