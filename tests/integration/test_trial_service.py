@@ -406,6 +406,51 @@ def test_a_drained_worker_finishes_and_retires_and_others_stay(client: Client) -
     assert client.lease("x").HasField("assignment")
 
 
+def drain(client: Client, *workers: str, now: bool = False) -> list[str]:
+    """Drains workers. Returns those that are there still."""
+    request = pb.DrainWorkersRequest(worker_ids=workers, now=now)
+    return [worker.worker_id for worker in client.search.DrainWorkers(request, timeout=20).workers]
+
+
+def test_a_worker_drained_before_it_is_known_goes_when_it_comes(client: Client) -> None:
+    assert drain(client, "late", "never") == []
+    client.register("late")
+    client.register("other")
+
+    assert client.lease("late").HasField("retire")
+    assert client.lease("late").HasField("retire")  # whose answer was lost, say
+    assert client.lease("unregistered").HasField("assignment")
+    assert client.lease("other").HasField("assignment")
+
+
+def test_a_worker_that_is_not_known_again_after_a_restart_is_drained_when_it_has_finished(
+    controller: ControllerProcess, client: Client
+) -> None:
+    client.register()
+    held = client.lease().assignment
+    controller.kill()
+    controller.start()
+    later = Client(controller)
+
+    assert drain(later, "w") == []
+    assert later.report(held.lease) == Report.CONTINUE
+    (worker,) = later.summary().workers
+    assert worker.draining
+    assert later.complete(held.lease) == Complete.ACCEPTED
+    assert later.lease("w").HasField("retire")
+
+
+def test_draining_again_changes_nothing_but_can_ask_for_more(client: Client) -> None:
+    client.register()
+    held = client.lease().assignment
+    assert drain(client, "w") == drain(client, "w") == ["w"]
+    assert client.report(held.lease) == Report.CONTINUE
+    drain(client, "w", now=True)
+    drain(client, "w")
+
+    assert client.report(held.lease) == Report.RELEASE
+
+
 def test_a_worker_drained_now_gives_its_architecture_back(client: Client) -> None:
     client.register()
     held = client.lease().assignment

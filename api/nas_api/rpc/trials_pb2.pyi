@@ -615,7 +615,9 @@ class Summary(_message.Message):
         """at most 10, best first"""
 
     @_builtins.property
-    def workers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Worker]: ...
+    def workers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Worker]:
+        """not those that have been silent for ten minutes and hold nothing"""
+
     @_builtins.property
     def data_shape(self) -> Global___DataShape:
         """absent until a worker has told it, and with a user's own task"""
@@ -860,7 +862,7 @@ class DrainWorkersRequest(_message.Message):
     """release the architectures in training instead of finishing them"""
     @_builtins.property
     def worker_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """empty: all"""
+        """empty: all that are known"""
 
     def __init__(
         self,

@@ -342,7 +342,8 @@ class SearchServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DrainWorkers(self, request, context):
-        """Asks workers to finish their architecture (or release it, when `now`) and exit.
+        """Asks workers to finish their architecture (or release it, when `now`) and exit. Repeating it is harmless. A worker
+        that the controller does not know (yet, or again after a restart) exits when it registers.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

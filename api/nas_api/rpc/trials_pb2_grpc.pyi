@@ -126,7 +126,9 @@ class SearchServiceStub:
     WatchTrials: _grpc.UnaryStreamMultiCallable[_trials_pb2.WatchTrialsRequest, _trials_pb2.Trial]
     """The trials as they finish, from `after_sequence` on, until the client cancels or the search has ended."""
     DrainWorkers: _grpc.UnaryUnaryMultiCallable[_trials_pb2.DrainWorkersRequest, _trials_pb2.DrainWorkersReply]
-    """Asks workers to finish their architecture (or release it, when `now`) and exit."""
+    """Asks workers to finish their architecture (or release it, when `now`) and exit. Repeating it is harmless. A worker
+    that the controller does not know (yet, or again after a restart) exits when it registers.
+    """
     SetState: _grpc.UnaryUnaryMultiCallable[_trials_pb2.SetStateRequest, _trials_pb2.Summary]
 
 @_typing.type_check_only
@@ -140,7 +142,9 @@ class SearchServiceAsyncStub(SearchServiceStub):
     WatchTrials: _aio.UnaryStreamMultiCallable[_trials_pb2.WatchTrialsRequest, _trials_pb2.Trial]  # type: ignore[assignment]
     """The trials as they finish, from `after_sequence` on, until the client cancels or the search has ended."""
     DrainWorkers: _aio.UnaryUnaryMultiCallable[_trials_pb2.DrainWorkersRequest, _trials_pb2.DrainWorkersReply]  # type: ignore[assignment]
-    """Asks workers to finish their architecture (or release it, when `now`) and exit."""
+    """Asks workers to finish their architecture (or release it, when `now`) and exit. Repeating it is harmless. A worker
+    that the controller does not know (yet, or again after a restart) exits when it registers.
+    """
     SetState: _aio.UnaryUnaryMultiCallable[_trials_pb2.SetStateRequest, _trials_pb2.Summary]  # type: ignore[assignment]
 
 class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -175,7 +179,9 @@ class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _trials_pb2.DrainWorkersRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_trials_pb2.DrainWorkersReply, _abc.Awaitable[_trials_pb2.DrainWorkersReply]]:
-        """Asks workers to finish their architecture (or release it, when `now`) and exit."""
+        """Asks workers to finish their architecture (or release it, when `now`) and exit. Repeating it is harmless. A worker
+        that the controller does not know (yet, or again after a restart) exits when it registers.
+        """
 
     @_abc_1.abstractmethod
     def SetState(

@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 # Seconds between two looks at expired leases and the clock of the budget.
 _TICK = 0.5
+# Seconds that a worker that has gone, or is silent, is still told of. On a cluster every new pod is another worker.
+_REMEMBER = 600.0
 
 
 @dataclass(slots=True)
@@ -70,6 +72,7 @@ class Coordinator:
     runner: JobRunner
     workers: dict[str, Worker] = field(default_factory=dict)
     commits: CommitWaiter = field(default_factory=CommitWaiter)
+    _drained: dict[str, bool] = field(default_factory=dict)  # names of workers that shall go: whether at once
     _waiters: dict[str, _Waiter] = field(default_factory=dict)  # by worker, the longest waiting first
     _work: asyncio.Event = field(default_factory=asyncio.Event)
     _finished: asyncio.Condition = field(default_factory=asyncio.Condition)
@@ -91,6 +94,7 @@ class Coordinator:
             worker = self.workers[name] = Worker(name, pool, device, seen_at=now, since=now)
             held = self.engine.leases.of_worker(name)
             worker.trial = held.trial if held else 0
+            worker.draining, worker.release_now = name in self._drained, self._drained.get(name, False)
             logger.info("worker %s of pool %s registered on %s", name, pool, device)
         worker.pool, worker.device, worker.seen_at = pool, device, now
         return worker
@@ -177,8 +181,15 @@ class Coordinator:
     # What administrators call. --------------------------------------------------------------------------------------
 
     def drain(self, names: list[str], *, now: bool) -> list[Worker]:
-        """Asks workers to go: after their architecture, or `now`. Empty `names`: all. Returns those still there."""
-        chosen = [w for w in self.workers.values() if not names or w.name in names]
+        """Asks workers to go: after their architecture, or `now`. Returns those still there.
+
+        Args:
+            names: of workers, known or not: one that is not will go when it registers. Empty: all that are known.
+            now: whether they give back what they train.
+        """
+        for name in names:
+            self._drained[name] = now or self._drained.get(name, False)
+        chosen = [worker for name in names or self.workers if (worker := self.workers.get(name))]
         for worker in chosen:
             worker.draining = True
             worker.release_now |= now
@@ -257,6 +268,13 @@ class Coordinator:
             await self.commits.wrap(self.engine.journal.write())
             await asyncio.sleep(1)
 
+    def _forget(self) -> None:
+        """Workers that have long gone."""
+        before = time.monotonic() - max(_REMEMBER, self.engine.leases.duration)
+        for worker in list(self.workers.values()):
+            if worker.seen_at < before and self.engine.leases.of_worker(worker.name) is None:
+                del self.workers[worker.name]
+
     async def _tick(self) -> None:
         last = time.monotonic()
         was = self.engine.verdict
@@ -265,6 +283,7 @@ class Coordinator:
             for lease in self.engine.expire_leases():
                 logger.warning("the lease of worker %s on trial %d expired", lease.worker, lease.trial)
                 self._idle(lease.worker)
+            self._forget()
             self._serve()
             self._work.set()
             now = time.monotonic()

@@ -192,6 +192,24 @@ def test_drained_at_once_a_worker_gives_its_architecture_back_and_goes(run: Run)
     assert summary.trials_pending > 0
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+def test_drained_while_it_trains_a_worker_finishes_its_trial_and_exits_with_0(run: Run, restarted: bool) -> None:
+    run.begin()
+    run.hold()
+    worker = run.start_worker("w0")
+    run.wait_for_trial_of(worker)
+    if restarted:
+        run.controller.kill()
+        run.controller.start()
+    with run.controller.channel("admin") as channel:
+        service = rpc.SearchServiceStub(channel)
+        service.DrainWorkers(pb.DrainWorkersRequest(worker_ids=["w0"]), timeout=20, wait_for_ready=True)
+        run.let_go()
+        assert worker.wait() == 0
+        (trial,) = service.GetSummary(pb.GetSummaryRequest(), timeout=20).best
+    assert (trial.trial_id, trial.worker_id, trial.reward, trial.attempts) == (1, "w0", 0.5, 1)
+
+
 FAILURES = {
     "raise ValueError('no luck')": ("TaskRaised", "ValueError: no luck"),
     "report(0, score=float('nan'))": ("NonFiniteMetric", "score is nan"),

@@ -46,3 +46,23 @@ def test_an_architecture_granted_in_the_instant_in_which_the_wait_ends_reaches_i
 
     assert granted is not None
     assert engine.leases.get(granted.lease.token) is granted.lease
+
+
+def test_workers_that_have_long_gone_are_forgotten_and_those_that_hold_a_lease_or_speak_are_not() -> None:
+    runner = LocalJobRunner(MANIFEST.spec)
+    engine = Engine(MANIFEST, SqliteJournal(":memory:", "default/test"), runner)
+
+    async def register_and_forget() -> Coordinator:
+        coordinator = Coordinator(engine, runner)
+        for name in ("gone", "training", "new"):
+            coordinator.register(name, "default", "cpu")
+        job = engine.next_job(wanted=1)
+        assert job is not None
+        engine.absorb(runner.run(job))
+        engine.grant("training", "request")
+        for name in ("gone", "training"):
+            coordinator.workers[name].seen_at -= 3600
+        coordinator._forget()
+        return coordinator
+
+    assert list(asyncio.run(register_and_forget()).workers) == ["training", "new"]
