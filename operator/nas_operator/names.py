@@ -26,13 +26,16 @@ REPLICAS_ANNOTATION = f"{API_GROUP}/replicas-of-search"
 # On a NASPool: the image that its workers get when the search names none. It is the operator's when the pool was made,
 # so that an upgrade of the operator restarts nothing.
 DEFAULT_IMAGE_ANNOTATION = f"{API_GROUP}/default-image"
+# On the controller's pod: digest of what it reads of the manifest. Another one, and it starts anew.
+MANIFEST_ANNOTATION = f"{API_GROUP}/manifest"
+# On the pods of the operator itself, wherever it is installed: controllers let them in.
+OPERATOR_LABELS = {f"{API_GROUP}/operator": "true"}
 
 # The StatefulSet's pods carry its name and a hash of 10 letters in a label of at most 63.
 _STATEFUL_SET_NAME = 52
 # A Job's pods are named after it with 6 more characters, and carry its name in a label of at most 63.
 _JOB_NAME = 57
 _OBJECT_NAME = 253
-_SERVICE_NAME = 63
 
 
 def fit(name: str, limit: int) -> str:
@@ -44,8 +47,15 @@ def fit(name: str, limit: int) -> str:
 
 
 def controller_name(search: str) -> str:
-    """Of the controller's StatefulSet and Service."""
-    return fit(f"{search}-controller", _STATEFUL_SET_NAME)
+    """Of the controller's StatefulSet, Service and NetworkPolicy."""
+    # The name of a Service begins with a letter (RFC 1035), that of a search may begin with a digit.
+    prefix = "nas-" if search[0].isdigit() else ""
+    return fit(f"{prefix}{search}-controller", _STATEFUL_SET_NAME)
+
+
+def workers_name(search: str) -> str:
+    """Of the NetworkPolicy of the workers."""
+    return fit(f"{search}-workers", _OBJECT_NAME)
 
 
 def manifest_name(search: str) -> str:
@@ -94,7 +104,7 @@ def labels(search: str, component: str) -> dict[str, str]:
 
     Args:
         search: its name.
-        component: `controller`, `worker`, `pool`, `certificates` or `result`.
+        component: `controller`, `worker`, `pool`, `manifest`, `certificates`, `network` or `result`.
     """
     return {
         "app.kubernetes.io/name": "kubenas",

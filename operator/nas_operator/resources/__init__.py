@@ -1,1 +1,1 @@
-"""What the operator makes for a search: pure functions from the search to Kubernetes objects."""
+"""Pure builders of the objects that a search needs in the cluster, one module for each kind of thing."""

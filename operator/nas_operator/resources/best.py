@@ -1,0 +1,89 @@
+"""`NAME-best`: the best architecture of a search that has ended, as a ConfigMap to take away."""
+
+import json
+from datetime import UTC, datetime
+
+from nas_api.architectures import ImageShape, parse_architecture
+from nas_api.architectures.pytorch_source import write_source
+from nas_api.rpc import trials_pb2 as pb
+from nas_api.spec import NASSearch
+
+from nas_operator.names import best_name
+from nas_operator.observed import Object
+from nas_operator.resources.applied import stamped
+from nas_operator.resources.owner import owned_metadata
+
+# A ConfigMap holds 1 MiB, names and values together. The rest is for the note on what was left out.
+_MOST_BYTES = 1024 * 1024 - 1024
+
+
+def build_best(search: NASSearch, trial: pb.Trial, data_shape: pb.DataShape | None) -> Object:
+    """The ConfigMap with `architecture.json`, `model.py`, a PyTorch module that trains when run, and `trial.json`.
+
+    What does not fit into a ConfigMap is left out, the least important first, and `left-out.txt` says so.
+
+    Args:
+        search: which has ended.
+        trial: its best.
+        data_shape: of the data that the workers found. None with a user's own task, whose networks only the task can
+            build: there is no `model.py` then.
+    """
+    files = {"trial.json": _json(_document(trial)), "architecture.json": _json(json.loads(trial.architecture))}
+    if data_shape is not None:
+        files["model.py"] = _source(search, trial, data_shape)
+    return stamped(
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": owned_metadata(search, best_name(search.metadata.name), "result"),
+            "data": _fitting(files),
+        }
+    )
+
+
+def _fitting(files: dict[str, str]) -> dict[str, str]:
+    """`files`, the first ones first, as far as there is room for them."""
+    data: dict[str, str] = {}
+    left_out = ""
+    room = _MOST_BYTES
+    for name, text in files.items():
+        size = len(name) + len(text.encode())
+        if size <= room:
+            data[name] = text
+            room -= size
+        else:
+            left_out += f"{name}: {size:,} bytes, more than a ConfigMap has room for. The journal has the trial.\n"
+    return data | ({"left-out.txt": left_out} if left_out else {})
+
+
+def _source(search: NASSearch, trial: pb.Trial, shape: pb.DataShape) -> str:
+    title = f"Trial {trial.trial_id} of the search {search.metadata.name}, found by neural architecture search"
+    image = ImageShape(shape.channels, shape.height, shape.width)
+    return write_source(parse_architecture(trial.architecture), image, shape.classes, title)
+
+
+def _document(trial: pb.Trial) -> Object:
+    """The trial without its architecture, named as in the output of `nas show`."""
+    finished = datetime.fromtimestamp(trial.finished_at, UTC)
+    return {
+        "trial": trial.trial_id,
+        "state": trial.state,
+        "reward": trial.reward if trial.HasField("reward") else None,
+        "parameters": trial.parameters or None,
+        "flops": trial.flops or None,
+        "sequence": trial.sequence,
+        "policyVersion": trial.policy_version,
+        "attempts": trial.attempts,
+        "worker": trial.worker_id,
+        "trainSeconds": round(trial.train_seconds, 3),
+        "finishedAt": finished.isoformat(timespec="seconds"),
+        "digest": trial.digest,
+        "measurements": [
+            {"step": m.step, "seconds": round(m.seconds, 3)} | dict(sorted(m.metrics.items()))
+            for m in trial.measurements
+        ],
+    }
+
+
+def _json(value: Object) -> str:
+    return json.dumps(value, indent=2) + "\n"
