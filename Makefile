@@ -41,10 +41,11 @@ test: $(READY)  ## Run the tests, one process a core
 lint: $(READY)  ## Check format, style, types, layers, and that generated files are up to date
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy api controller_image child_image operator cli benchmarks
+	$(BIN)/mypy api controller_image child_image operator cli benchmarks tools/chart.py helm/nas-operator/files
 	$(BIN)/lint-imports
 	$(BIN)/python -m nas_operator.crd --check -o manifests/crds
 	$(BIN)/python -m nas_api.reference --check -o docs/reference
+	$(BIN)/python tools/chart.py --check
 
 .PHONY: format
 format: $(READY)  ## Format the code
@@ -59,6 +60,10 @@ proto: $(READY)  ## Generate the gRPC code from api/nas_api/rpc/trials.proto
 .PHONY: crds
 crds: $(READY)  ## Generate manifests/crds from the models
 	$(BIN)/python -m nas_operator.crd -o manifests/crds
+
+.PHONY: manifests
+manifests: crds  ## Generate the chart's CRDs and README, and manifests/install.yaml (that with HELM, or helm on the PATH)
+	$(BIN)/python tools/chart.py
 
 .PHONY: reference
 reference: $(READY)  ## Generate docs/reference from the models

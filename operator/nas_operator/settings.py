@@ -3,8 +3,14 @@
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from pydantic import Field
+from nas_api.spec.base import parse_duration
+from pydantic import BeforeValidator, Field
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+def _duration(value: object) -> object:
+    # As in the manifest, not as Pydantic has it (P90D).
+    return parse_duration(value) if isinstance(value, str) else value
 
 
 class Settings(BaseSettings):
@@ -22,8 +28,10 @@ class Settings(BaseSettings):
     """Of all pods of searches."""
     storage_access_mode: Literal["ReadWriteOncePod", "ReadWriteOnce"] = "ReadWriteOncePod"
     """Access mode of the journals' volumes of searches that name none."""
-    certificate_lifetime: timedelta = Field(default=timedelta(days=90), ge=timedelta(minutes=3))
-    """Of the certificates of a search. They are made anew at two thirds of it."""
+    certificate_lifetime: Annotated[timedelta, BeforeValidator(_duration)] = Field(
+        default=timedelta(days=90), ge=timedelta(minutes=3)
+    )
+    """Of the certificates of a search, such as `2160h`. They are made anew at two thirds of it."""
     poll_seconds: float = Field(default=5, ge=0.2, le=300)
     """How often the controller of a running search is asked how it stands."""
     resync_seconds: float = Field(default=60, ge=1, le=3600)
