@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal, Self
 
@@ -80,11 +81,16 @@ class Identity:
         """The identity in a peer's certificate, from `grpc.ServicerContext.auth_context()`. None if it has none."""
         for name in auth_context.get("x509_subject_alternative_name", ()):
             if name.startswith(b"kubenas://"):
-                try:
-                    return cls.parse(name.decode())
-                except ValueError:
-                    return None
+                return cls._of_name(name)
         return None
+
+    @classmethod
+    @lru_cache  # it is asked at every call, of few certificates
+    def _of_name(cls, name: bytes) -> Self | None:
+        try:
+            return cls.parse(name.decode())
+        except ValueError:
+            return None
 
     @property
     def is_admin(self) -> bool:

@@ -33,7 +33,7 @@ from nas_controller.journal.journal import (
     TrialFinished,
     TrialState,
 )
-from nas_controller.leases import Ending, Lease, Leases
+from nas_controller.leases import Ending, Lease, Leases, make_token
 from nas_controller.ledger import Batch, Ledger, OpenTrial
 from nas_controller.progress import BUDGET_REASONS, Progress, Verdict
 from nas_controller.reward import NoRewardError, compute_reward
@@ -224,8 +224,10 @@ class Engine:
         """Batches whose trials have all finished and whose update has not been made."""
         return self._ledger.complete
 
-    def grant(self, worker: str, request_id: str | None) -> "tuple[Lease, SampledTrial, Future[None]] | None":
-        """Leases the next pending trial to a worker. None: there is none.
+    def grant(
+        self, worker: str, request_id: str | None, pool: str = ""
+    ) -> "tuple[Lease, SampledTrial, Future[None]] | None":
+        """Leases the next pending trial to a worker of `pool`. None: there is none.
 
         The worker may hear of it when the future is done.
         """
@@ -234,7 +236,7 @@ class Engine:
             return None
         self._leases_granted += 1
         now = time.monotonic()
-        token = f"{self.epoch}.{self._leases_granted}"
+        token = make_token(self.epoch, self._leases_granted, pool)
         lease = Lease(
             token, trial.sampled.trial, worker, request_id or token, trial.lost + 1, now, now + self._leases.duration
         )

@@ -6,12 +6,27 @@ ended in silence can still bring its result, as long as its trial has not gone t
 """
 
 import heapq
+import secrets
 from collections import OrderedDict
 from dataclasses import dataclass
 from enum import Enum, auto
 
 # Ended leases that are answered from memory. Older ones are looked up in the journal.
 _REMEMBERED = 10_000
+
+
+def make_token(epoch: int, number: int, pool: str) -> str:
+    """The token of a lease: who has it holds the lease, so nobody can guess it.
+
+    It names the pool of its worker, so that the certificate that comes with it can be checked, after a restart too.
+    """
+    return f"{epoch}.{number}.{pool}.{secrets.token_urlsafe(16)}"
+
+
+def pool_of(token: str) -> str:
+    """The pool that a token names; empty if it names none."""
+    parts = token.split(".")
+    return parts[2] if len(parts) == 4 else ""
 
 
 class Ending(Enum):
@@ -43,7 +58,6 @@ class Leases:
         """Starts empty. `duration`: seconds without a sign of life after which a lease expires."""
         self.duration = duration
         self._held: dict[str, Lease] = {}
-        self._of_request: dict[str, Lease] = {}
         self._of_worker: dict[str, Lease] = {}
         self._expiries: list[tuple[float, str]] = []
         self._ended: OrderedDict[str, tuple[Lease, Ending]] = OrderedDict()
@@ -59,13 +73,14 @@ class Leases:
         """The held lease of that token."""
         return self._held.get(token)
 
-    def of_request(self, request_id: str) -> Lease | None:
-        """The held lease that this request was given."""
-        return self._of_request.get(request_id)
-
     def of_worker(self, worker: str) -> Lease | None:
         """The lease that a worker holds: at most one."""
         return self._of_worker.get(worker)
+
+    def of_request(self, worker: str, request_id: str) -> Lease | None:
+        """The held lease that this request of a worker was given."""
+        lease = self._of_worker.get(worker)
+        return lease if lease is not None and lease.request_id == request_id else None
 
     def ended(self, token: str) -> tuple[Lease, Ending] | None:
         """A lease that ended not long ago, and how."""
@@ -75,7 +90,6 @@ class Leases:
         """A lease begins, or one that expired is taken up again."""
         self._ended.pop(lease.token, None)
         self._held[lease.token] = lease
-        self._of_request[lease.request_id] = lease
         self._of_worker[lease.worker] = lease
         heapq.heappush(self._expiries, (lease.expires_at, lease.token))
 
@@ -86,8 +100,6 @@ class Leases:
     def end(self, lease: Lease, ending: Ending) -> None:
         """A held lease ends."""
         del self._held[lease.token]
-        if self._of_request.get(lease.request_id) is lease:
-            del self._of_request[lease.request_id]
         if self._of_worker.get(lease.worker) is lease:
             del self._of_worker[lease.worker]
         self._ended[lease.token] = (lease, ending)

@@ -524,6 +524,65 @@ def test_a_certificate_of_another_pool_does_not_work_for_this_one(
     assert code_of(Client(controller, "other").register) is grpc.StatusCode.PERMISSION_DENIED
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_certificate_of_another_pool_cannot_speak_for_a_worker_of_this_one(
+    controller: ControllerProcess, client: Client, restarted: bool
+) -> None:
+    client.register()
+    held = client.lease(request_id="r").assignment
+    if restarted:
+        controller.kill()
+        controller.start()
+    controller.issue("other", Identity("default/test", "pool", "other"))
+    other = Client(controller, "other")
+    register = pb.RegisterRequest(worker_id="w", pool="other", device="cpu")
+    release = pb.ReleaseRequest(lease=held.lease, worker_id="w")
+
+    for call in (
+        lambda: other.trials.Register(register, timeout=20),
+        lambda: other.lease(),
+        lambda: other.lease(request_id="r"),
+        lambda: other.report(held.lease),
+        lambda: other.report(held.lease, "x"),
+        lambda: other.complete(held.lease),
+        lambda: other.complete(held.lease, "x"),
+        lambda: other.trials.Release(release, timeout=20),
+    ):
+        assert code_of(call) is grpc.StatusCode.PERMISSION_DENIED
+    assert Client(controller).complete(held.lease) == Complete.ACCEPTED
+
+
+def test_a_lease_that_only_the_journal_remembers_is_still_its_workers_alone(
+    controller: ControllerProcess, impatient: Client
+) -> None:
+    impatient.register()
+    lease = impatient.lease().assignment.lease
+    impatient.wait_for_summary(lambda summary: summary.leases_expired == 1)
+    controller.kill()
+    controller.start()
+    later = Client(controller)
+
+    assert later.complete(lease, "x") == Complete.FENCED
+    assert later.complete(lease, "w") == Complete.ACCEPTED
+
+
+def test_a_request_id_is_of_the_worker_that_made_it(client: Client) -> None:
+    client.register("w")
+    client.register("x")
+
+    assert client.lease("w", "r").assignment.lease != client.lease("x", "r").assignment.lease
+
+
+def test_the_token_of_a_lease_cannot_be_made_from_another(client: Client) -> None:
+    client.register("w")
+    client.register("x")
+    first, second = client.lease("w").assignment.lease, client.lease("x").assignment.lease
+    guessed = second.rpartition(".")[0] + "." + first.rpartition(".")[2]
+
+    assert client.report(guessed, "x") == Report.ABANDON
+    assert code_of(lambda: client.complete(guessed, "x")) is grpc.StatusCode.NOT_FOUND
+
+
 def test_a_worker_may_not_do_what_administrators_do(controller: ControllerProcess, client: Client) -> None:
     with controller.channel("worker") as channel:
         service = rpc.SearchServiceStub(channel)

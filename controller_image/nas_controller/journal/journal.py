@@ -181,6 +181,15 @@ class OpenLease:
 
 
 @dataclass(frozen=True, slots=True)
+class EndedLease:
+    """A lease that has ended. `reason`: Finished, Released, Lost or Expired."""
+
+    trial: int
+    worker: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class OpenBatch:
     """A batch whose update has not been made. `rewards` has those of its trials that have finished."""
 
@@ -273,11 +282,8 @@ class JournalReader(ABC):
         """One trial, with its measurements."""
 
     @abstractmethod
-    def lease_end(self, lease: str) -> tuple[int, str] | None:
-        """What became of a lease that has ended: its trial and Finished, Released, Lost or Expired.
-
-        None: it is still held, or unknown.
-        """
+    def ended_lease(self, lease: str) -> EndedLease | None:
+        """What became of a lease. None: it is still held, or unknown."""
 
     @abstractmethod
     def updates(self, *, after: int = 0, limit: int = 100_000) -> Sequence[UpdateRecord]:

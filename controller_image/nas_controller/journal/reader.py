@@ -9,6 +9,7 @@ from typing import Any
 
 from nas_controller.journal.apply import decode_measurements
 from nas_controller.journal.journal import (
+    EndedLease,
     JournalError,
     JournalReader,
     OpenBatch,
@@ -152,11 +153,12 @@ class SqliteReader(JournalReader):
             rows = self._query(_TRIAL + which, within)
         return [_trial_record(*row) for row in rows]
 
-    def lease_end(self, lease: str) -> tuple[int, str] | None:
+    def ended_lease(self, lease: str) -> EndedLease | None:
         """See `JournalReader`."""
+        query = "SELECT trial, worker, ended FROM leases WHERE lease = ? AND ended IS NOT NULL"
         with self._reading:
-            rows = self._query("SELECT trial, ended FROM leases WHERE lease = ? AND ended IS NOT NULL", (lease,))
-        return (rows[0][0], rows[0][1]) if rows else None
+            rows = self._query(query, (lease,))
+        return EndedLease(*rows[0]) if rows else None
 
     def updates(self, *, after: int = 0, limit: int = 100_000) -> Sequence[UpdateRecord]:
         """See `JournalReader`."""

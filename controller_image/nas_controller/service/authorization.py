@@ -1,21 +1,26 @@
 """Who may call what, by the identity in the caller's certificate. TLS has checked who made the certificate."""
 
+from collections.abc import Iterable
+
 import grpc
 from grpc import aio
 from nas_api.certificates import Identity
 
 
-async def authorize_worker(context: "aio.ServicerContext[object, object]", search: str, pool: str | None) -> Identity:
-    """Lets workers of `pool` (of any pool, when None) and administrators through; aborts the call of others.
+async def authorize_worker(
+    context: "aio.ServicerContext[object, object]", search: str, pools: Iterable[str] = ()
+) -> Identity:
+    """Lets administrators and workers of all of `pools` through, empty names left out; aborts the call of others.
 
     Returns:
         Who calls.
     """
     identity = await _identify(context, search)
-    if not (identity.is_admin or identity.role == "pool") or not (pool is None or identity.may_work(pool)):
+    foreign = [pool for pool in pools if pool and not identity.may_work(pool)]
+    if foreign or identity.role == "controller":
+        which = f"pool {foreign[0]!r}" if foreign else "any pool"
         await context.abort(
-            grpc.StatusCode.PERMISSION_DENIED,
-            f"the certificate is for {identity}: it may not work for {f'pool {pool!r}' if pool else 'any pool'}",
+            grpc.StatusCode.PERMISSION_DENIED, f"the certificate is for {identity}: it may not work for {which}"
         )
     return identity
 

@@ -10,6 +10,7 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from nas_controller import leases
 from nas_controller.constraints import NoAcceptableArchitectureError
 from nas_controller.engine import Engine
 from nas_controller.jobs import JobRunner
@@ -110,6 +111,14 @@ class Coordinator:
         """Whether a worker has been heard of within the duration of a lease."""
         return not worker.retired and time.monotonic() - worker.seen_at <= self.engine.leases.duration
 
+    def pool_of(self, name: str) -> str:
+        """The pool of a worker that lives or holds a lease; empty if there is no such worker."""
+        worker = self.workers.get(name)
+        if worker is not None and self.alive(worker):
+            return worker.pool
+        held = self.engine.leases.of_worker(name)
+        return leases.pool_of(held.token) if held else ""
+
     def retirement(self, worker: Worker) -> str | None:
         """Why a worker that asks for an architecture should go instead. None: it should stay."""
         verdict = self.engine.verdict
@@ -126,7 +135,7 @@ class Coordinator:
 
     async def lease(self, worker: Worker, request_id: str, wait_seconds: float) -> Grant | None:
         """An architecture for a worker, as soon as there is one. None: not in `wait_seconds`, or the worker goes."""
-        held = self.engine.leases.of_request(request_id)
+        held = self.engine.leases.of_request(worker.name, request_id)
         if held is not None:
             self.engine.leases.renew(held, time.monotonic())
             return Grant(held, self.engine.trial_of(held), self.engine.journal.write())
@@ -218,7 +227,7 @@ class Coordinator:
             if waiter.granted.done():  # cancelled this very moment
                 del self._waiters[name]
                 continue
-            granted = self.engine.grant(name, waiter.request_id)
+            granted = self.engine.grant(name, waiter.request_id, waiter.worker.pool)
             if granted is None:
                 return
             del self._waiters[name]

@@ -39,7 +39,7 @@ class TrialService(rpc.TrialServiceServicer):
 
     async def Register(self, request: pb.RegisterRequest, context: Context) -> pb.RegisterReply:  # noqa: N802
         """Makes a worker known."""
-        await self._authorize(context, request.pool)
+        await self._authorize(context, request.worker_id, pool=request.pool)
         try:
             name, pool = check_name("worker_id", request.worker_id), check_name("pool", request.pool)
             shape = shape_of(request)
@@ -63,7 +63,7 @@ class TrialService(rpc.TrialServiceServicer):
 
     async def Lease(self, request: pb.LeaseRequest, context: Context) -> pb.LeaseReply:  # noqa: N802
         """An architecture to train, as soon as there is one."""
-        identity = await self._authorize(context)
+        identity = await self._authorize(context, request.worker_id)
         try:
             name = check_name("worker_id", request.worker_id)
             request_id = check_name("request_id", request.request_id)
@@ -72,7 +72,7 @@ class TrialService(rpc.TrialServiceServicer):
             raise AssertionError from error
         # After a restart of the controller workers go on without registering again.
         worker = self._coordinator.see(name) or self._coordinator.register(name, identity.pool, "")
-        if self._engine.leases.of_request(request_id) is None:
+        if self._engine.leases.of_request(name, request_id) is None:
             reason = self._coordinator.retirement(worker)
             if reason is not None:
                 return self._retire(worker, reason)
@@ -87,7 +87,7 @@ class TrialService(rpc.TrialServiceServicer):
 
     async def Report(self, request: pb.ReportRequest, context: Context) -> pb.ReportReply:  # noqa: N802
         """Renews a lease."""
-        identity = await self._authorize(context)
+        identity = await self._authorize(context, request.worker_id, request.lease)
         worker = self._coordinator.see(request.worker_id)
         try:
             measurements_of(request.measurements)
@@ -105,7 +105,7 @@ class TrialService(rpc.TrialServiceServicer):
 
     async def Complete(self, request: pb.CompleteRequest, context: Context) -> pb.CompleteReply:  # noqa: N802
         """Takes the result of a lease."""
-        await self._authorize(context)
+        await self._authorize(context, request.worker_id, request.lease)
         self._coordinator.see(request.worker_id)
         try:
             result = result_of(request)
@@ -113,7 +113,7 @@ class TrialService(rpc.TrialServiceServicer):
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
             raise AssertionError from error
         held = self._engine.leases.get(request.lease)
-        lease, finished = (held, False) if held else self._ended(request.lease, request.worker_id)
+        lease, finished = (held, False) if held else self._ended(request.lease)
         if lease is None:
             await context.abort(grpc.StatusCode.NOT_FOUND, f"no lease {request.lease[:80]!r} was given by this search")
             raise AssertionError
@@ -130,7 +130,7 @@ class TrialService(rpc.TrialServiceServicer):
 
     async def Release(self, request: pb.ReleaseRequest, context: Context) -> pb.ReleaseReply:  # noqa: N802
         """Takes an architecture back."""
-        await self._authorize(context)
+        await self._authorize(context, request.worker_id, request.lease)
         self._coordinator.see(request.worker_id)
         lease = self._engine.leases.get(request.lease)
         if lease is not None and lease.worker == request.worker_id:
@@ -142,23 +142,25 @@ class TrialService(rpc.TrialServiceServicer):
 
     # The inside. ----------------------------------------------------------------------------------------------------
 
-    async def _authorize(self, context: Context, pool: str | None = None) -> Identity:
-        return await authorize_worker(context, self._engine.manifest.full_name, pool)
+    async def _authorize(self, context: Context, worker: str, lease: str = "", pool: str = "") -> Identity:
+        """Lets through who may speak for a worker and about a lease. Tells who it is."""
+        pools = (pool, self._coordinator.pool_of(worker), leases.pool_of(lease))
+        return await authorize_worker(context, self._engine.manifest.full_name, pools)
 
     def _retire(self, worker: Worker, reason: str) -> pb.LeaseReply:
         self._coordinator.retire(worker)
         return pb.LeaseReply(retire=pb.Retire(reason=reason))
 
-    def _ended(self, token: str, worker: str) -> "tuple[leases.Lease | None, bool]":
+    def _ended(self, token: str) -> "tuple[leases.Lease | None, bool]":
         """A lease that has ended, and whether it brought a result."""
         remembered = self._engine.leases.ended(token)
         if remembered is not None:
             return remembered[0], remembered[1] is Ending.FINISHED
-        recorded = self._engine.journal.lease_end(token)
+        recorded = self._engine.journal.ended_lease(token)
         if recorded is None:
             return None, False
-        trial, ending = recorded
-        return leases.Lease(token, trial, worker, token, 0, 0.0, 0.0), ending == "Finished"
+        lease = leases.Lease(token, recorded.trial, recorded.worker, token, 0, 0.0, 0.0)
+        return lease, recorded.reason == "Finished"
 
     def _assignment(self, grant: Grant) -> pb.Assignment:
         return pb.Assignment(

@@ -2,7 +2,7 @@
 
 import hypothesis.strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
-from nas_controller.leases import Ending, Lease, Leases
+from nas_controller.leases import Ending, Lease, Leases, make_token, pool_of
 
 
 def lease(number: int, now: float = 0.0, worker: str = "", duration: float = 10.0) -> Lease:
@@ -33,9 +33,19 @@ def test_the_same_request_finds_the_same_lease_while_it_is_held() -> None:
     held = lease(1)
     leases.grant(held)
 
-    assert leases.of_request("request-1") is held
+    assert leases.of_request("worker-1", "request-1") is held
+    assert leases.of_request("worker-1", "request-2") is None
+    assert leases.of_request("worker-2", "request-1") is None
     leases.end(held, Ending.FINISHED)
-    assert leases.of_request("request-1") is None
+    assert leases.of_request("worker-1", "request-1") is None
+
+
+def test_a_token_cannot_be_guessed_and_names_the_pool_of_its_worker() -> None:
+    tokens = {make_token(3, 7, "gpu") for _ in range(1000)}
+    assert len(tokens) == 1000
+    assert all(token.startswith("3.7.gpu.") and len(token) >= len("3.7.gpu.") + 22 for token in tokens)
+    assert {pool_of(token) for token in tokens} == {"gpu"}
+    assert [pool_of(token) for token in (make_token(1, 1, ""), "", "no token", "1.10", "1.2.3.4.5")] == [""] * 5
 
 
 def test_how_a_lease_ended_is_remembered() -> None:

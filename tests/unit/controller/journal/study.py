@@ -10,6 +10,7 @@ from typing import TypeVar
 from nas_controller.journal.journal import (
     BatchSampled,
     ControllerStarted,
+    EndedLease,
     FactLearned,
     Journal,
     JournalReader,
@@ -62,7 +63,7 @@ class Study:
         self.updates: list[UpdateRecord] = []
         self.newest: PolicyUpdated | None = None
         self.snapshots: dict[int, bytes] = {}
-        self.ended: dict[str, tuple[int, str]] = {}
+        self.ended: dict[str, EndedLease] = {}
         self.search = SearchStateChanged("RUNNING", "", "", 0.0)
         self.consecutive_failures = 0
         self.expired = 0
@@ -133,7 +134,7 @@ class Study:
             return []
         reason = ("Released", "Lost", "Expired")[choice % 3]
         ended = LeaseEnded(trial.held.lease, trial.sampled.trial, reason, self.time)
-        self.ended[trial.held.lease] = (trial.sampled.trial, reason)
+        self.ended[trial.held.lease] = EndedLease(trial.sampled.trial, trial.held.worker, reason)
         self.expired += reason == "Expired"
         trial.lost += reason != "Released"
         trial.held = None
@@ -161,7 +162,7 @@ class Study:
             at=self.time,
         )
         if lease:
-            self.ended[lease.lease] = (trial.sampled.trial, "Finished")
+            self.ended[lease.lease] = EndedLease(trial.sampled.trial, lease.worker, "Finished")
         trial.held = None
         self.results.append(trial)
         self.consecutive_failures = self.consecutive_failures + 1 if state is TrialState.FAILED else 0
@@ -291,7 +292,7 @@ class Study:
         assert journal.updates() == self.updates
         for trial in self.trials:
             for lease in trial.leases:
-                assert journal.lease_end(lease.lease) == self.ended.get(lease.lease)
+                assert journal.ended_lease(lease.lease) == self.ended.get(lease.lease)
 
 
 def random_writes(study: Study, seed: int) -> Iterator[tuple[Record, ...]]:

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from nas_controller.journal.journal import (
     BatchSampled,
     ControllerStarted,
+    EndedLease,
     FactLearned,
     Journal,
     JournalError,
@@ -90,7 +91,7 @@ def test_a_new_journal_has_nothing_to_recover(journal: Journal) -> None:
     assert journal.trials() == journal.finished() == journal.best() == []
     assert list(journal.updates()) == []
     assert journal.trial(1) is None
-    assert journal.lease_end("1.1") is None
+    assert journal.ended_lease("1.1") is None
     assert journal.problem() == ""
 
 
@@ -305,12 +306,12 @@ def test_a_lease_is_open_until_it_ends(journal: Journal) -> None:
         OpenLease("a", 1, "worker", "request-a", 1),
         OpenLease("b", 2, "worker", "request-b", 1),
     )
-    assert journal.lease_end("a") is None
+    assert journal.ended_lease("a") is None
 
     journal.write(LeaseEnded("a", 1, "Released", 3.0), finished(2, 1, "b")).result()
     assert journal.recover().leases == ()
-    assert journal.lease_end("a") == (1, "Released")
-    assert journal.lease_end("b") == (2, "Finished")
+    assert journal.ended_lease("a") == EndedLease(1, "worker", "Released")
+    assert journal.ended_lease("b") == EndedLease(2, "worker", "Finished")
 
 
 def test_a_lease_that_ended_without_result_can_be_taken_up_again_and_its_loss_still_counts(journal: Journal) -> None:
@@ -319,13 +320,13 @@ def test_a_lease_that_ended_without_result_can_be_taken_up_again_and_its_loss_st
     recovered = journal.recover()
     assert recovered.leases == (OpenLease("a", 1, "worker", "request-a", 1),)
     assert recovered.batches[0].attempts == {1: 1}
-    assert journal.lease_end("a") is None
+    assert journal.ended_lease("a") is None
 
 
 def test_a_late_result_makes_its_expired_lease_a_finished_one(journal: Journal) -> None:
     journal.write(batch(1, 1), lease("a", 1), LeaseEnded("a", 1, "Expired", 3.0), finished(1, 1, "a")).result()
 
-    assert journal.lease_end("a") == (1, "Finished")
+    assert journal.ended_lease("a") == EndedLease(1, "worker", "Finished")
 
 
 def test_results_are_counted(journal: Journal) -> None:
