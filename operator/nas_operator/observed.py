@@ -2,12 +2,30 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from nas_api.rpc import trials_pb2 as pb
 
 # A Kubernetes object as JSON.
 Object = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What the API server refused to do when the last plan was applied: not allowed, over quota, invalid.
+
+    Attributes:
+        kind: of the object.
+        name: of the object.
+        labels: of the object, as it should have been.
+        message: the API server's words.
+    """
+
+    kind: str
+    name: str
+    labels: Mapping[str, str]
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +46,9 @@ class Observed:
         warnings: Events (core/v1) of type Warning about these objects, the newest last. Listed together with pods.
         summary: the controller's answer to GetSummary, or None.
         summary_problem: why there is no summary, for a person; empty when there is one.
+        refusals: of actions of the last plan, those of status writes and events left out.
+        statuses_written: when the status of `NASSearch/NAME` or `NASPool/NAME` was last written, UTC. Not in it: not
+            since the operator has started.
     """
 
     search: Object
@@ -43,3 +64,5 @@ class Observed:
     warnings: tuple[Object, ...] = ()
     summary: pb.Summary | None = None
     summary_problem: str = ""
+    refusals: tuple[Refusal, ...] = ()
+    statuses_written: Mapping[str, datetime] = field(default_factory=dict)
