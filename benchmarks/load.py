@@ -35,7 +35,7 @@ apiVersion: kubenas.dev/v1alpha1
 kind: NASSearch
 metadata: {name: load}
 spec:
-  budget: {maxTrials: null}
+  budget: {maxTrials: unlimited}
 """
 SEARCH = "default/load"
 _WAIT_SECONDS = 20.0

@@ -23,7 +23,7 @@ _NASSEARCH_COLUMNS = [
     ("Ready", "string", '.status.conditions[?(@.type=="Ready")].status', "Whether the search does what it should.", 0),
     ("Best", "number", ".status.bestTrial.reward", "The highest reward so far.", 0),
     ("Trials", "integer", ".status.trials.finished", "Architectures that are finished.", 0),
-    ("Of", "integer", ".spec.budget.maxTrials", "Architectures that end the search.", 0),
+    ("Of", "string", ".spec.budget.maxTrials", "Architectures that end the search.", 0),
     ("Workers", "integer", ".status.workers.alive", "Workers that are there.", 0),
     ("Succeeded", "string", '.status.conditions[?(@.type=="Succeeded")].status', "Whether it has ended well.", 0),
     ("Age", "date", ".metadata.creationTimestamp", "Since it was made.", 0),

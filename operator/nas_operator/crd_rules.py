@@ -68,10 +68,17 @@ NASSEARCH_RULES = (
         "'Convolution' in self",
         "layerTypes must include Convolution: pooling and normalisation alone learn nothing",
     ),
-    Rule(
-        "spec.controller.parallelism.replicas",
-        "type(self) == int ? self >= 1 && self <= 10000 : self == 'auto'",
-        "replicas must be auto or an integer from 1 to 10,000",
+    *(
+        Rule(
+            path,
+            f"type(self) == int ? self >= 1 && self <= {most} : self == '{word}'",
+            f"{path.rpartition('.')[2]} must be {word} or an integer from 1 to {most:,}",
+        )
+        for path, most, word in (
+            ("spec.controller.parallelism.replicas", 10_000, "auto"),
+            ("spec.budget.maxTrials", 10_000_000, "unlimited"),
+            ("spec.reward.window", 100_000, "all"),
+        )
     ),
     Rule(
         "spec.trainer.task",

@@ -1,11 +1,21 @@
 """What all models of the manifest share: camelCase names, no unknown fields, bounded sizes, quantities."""
 
 import re
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+)
 from pydantic.alias_generators import to_camel
+from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 
 
 class SpecModel(BaseModel):
@@ -67,6 +77,38 @@ def parse_quantity(text: str) -> float:
         raise ValueError(f"{text!r} is not a quantity: write a number with a unit, such as 500M, 2Gi or 4")
     number = text.rstrip("mkMGTPi")
     return float(number) * _QUANTITY_UNITS[text[len(number) :]]
+
+
+@dataclass(frozen=True, slots=True)
+class NoneAs:
+    """Marks an integer or None that has a default: None is written as `word`.
+
+    null would not do, since it gets lost on its way to a cluster: `kubectl apply` leaves it out, and the API server
+    then sets the default.
+    """
+
+    word: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Reads and writes the word; null is no integer."""
+        return core_schema.no_info_before_validator_function(
+            self._read,
+            handler(source),
+            serialization=core_schema.plain_serializer_function_ser_schema(self._written),
+        )
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """An alternative of the integer and the word."""
+        integer, _ = handler(schema)["anyOf"]
+        return {"anyOf": [integer, {"type": "string", "const": self.word}]}
+
+    def _read(self, value: object) -> object:
+        if value is None:
+            raise PydanticKnownError("int_type")
+        return None if value == self.word else value
+
+    def _written(self, value: int | None) -> int | str:
+        return self.word if value is None else value
 
 
 def _check_duration(text: str) -> str:

@@ -1,15 +1,17 @@
 """`spec.budget`: when a search ends."""
 
+from typing import Annotated
+
 from pydantic import Field
 
-from nas_api.spec.base import Duration, SpecModel
+from nas_api.spec.base import Duration, NoneAs, SpecModel
 
 
 class Budget(SpecModel):
     """When a search ends: at the first bound that is reached."""
 
-    max_trials: int | None = Field(default=12_800, ge=1, le=10_000_000)
-    """Trials finished, failed ones included. The paper's 12,800 by default. null: no bound."""
+    max_trials: Annotated[int | None, Field(ge=1, le=10_000_000), NoneAs("unlimited")] = 12_800
+    """Trials finished, failed ones included. The paper's 12,800 by default. `unlimited`: no bound."""
     max_duration: Duration | None = None
     """Time that the search has run, pauses left out, such as `8h`. No bound by default."""
     target_reward: float | None = None

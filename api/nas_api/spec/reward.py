@@ -1,10 +1,10 @@
 """`spec.reward`: from the metrics of a trial to the number that the policy maximises."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from nas_api.spec.base import ShortText, SpecModel
+from nas_api.spec.base import NoneAs, ShortText, SpecModel
 
 
 class FailedTrial(SpecModel):
@@ -18,7 +18,7 @@ class Reward(SpecModel):
     """reward = scale * aggregate(metric) ^ exponent.
 
     The paper's reward for images, (maximum validation accuracy of the last 5 epochs)^3, is the default. Its reward for
-    language, c / (validation perplexity)^k with c = 80, is `{metric: val_perplexity, aggregate: Min, window: null,
+    language, c / (validation perplexity)^k with c = 80, is `{metric: val_perplexity, aggregate: Min, window: all,
     scale: 80, exponent: -3}`. On k the sources differ: a review of the paper has k = 3, two sets of notes on it have
     k = 2 (`exponent: -2`). The larger k, the more the policy prefers the very best to the good. Rewards of different
     k cannot be compared.
@@ -29,8 +29,8 @@ class Reward(SpecModel):
     and `train_loss` after each epoch."""
     aggregate: Literal["Max", "Min", "Mean", "Last"] = "Max"
     """How the values in the window become one."""
-    window: int | None = Field(default=5, ge=1, le=100_000)
-    """How many of the values reported last count. null: all."""
+    window: Annotated[int | None, Field(ge=1, le=100_000), NoneAs("all")] = 5
+    """How many of the values reported last count. `all`: every one."""
     scale: float = Field(default=1.0, ge=-1e9, le=1e9)
     """Factor. Not zero."""
     exponent: float = Field(default=3.0, ge=-100, le=100)

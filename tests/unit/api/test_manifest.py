@@ -90,7 +90,7 @@ spec:
         ("{budget: 3}", "4:16: spec.budget: 3 is not a mapping"),
         ("{pools: {}}", "4:8: spec.pools: {} is not a list of 1 to 32 items, each a mapping"),
         # Out of range, an unknown choice, an empty list.
-        ("{budget: {maxTrials: 0}}", "4:28: spec.budget.maxTrials: 0 is not an integer from 1 to 10,000,000 or null"),
+        ("{budget: {maxTrials: 0}}", "4:28: spec.budget.maxTrials: 0 is not an integer from 1 to 10,000,000 or unlimited"),
         (
             "{controller: {parallelism: {replicas: all}}}",
             "4:45: spec.controller.parallelism.replicas: all is not auto or an integer from 1 to 10,000",
@@ -293,7 +293,7 @@ def test_a_search_read_back_from_a_cluster_is_read(write: Write) -> None:
     ("override", "value"),
     [
         ("spec.budget.maxTrials=20", lambda spec: spec.budget.max_trials == 20),
-        ("spec.budget.maxTrials=null", lambda spec: spec.budget.max_trials is None),
+        ("spec.budget.maxTrials=unlimited", lambda spec: spec.budget.max_trials is None),
         ("spec.pools[0].replicas=2", lambda spec: spec.pools[0].replicas == 2),
         ("spec.pools.0.replicas=2", lambda spec: spec.pools[0].replicas == 2),
         ("spec.pools[1]={name: b}", lambda spec: [pool.name for pool in spec.pools] == ["default", "b"]),

@@ -25,9 +25,9 @@ def test_a_valid_manifest_is_described(nas: Nas, manifest: Path) -> None:
 
 
 def test_the_description_names_every_bound(manifest: Path) -> None:
-    overrides = ["spec.budget.maxTrials=null", "spec.budget.maxDuration=2h", "spec.budget.targetReward=0.9"]
+    overrides = ["spec.budget.maxTrials=unlimited", "spec.budget.maxDuration=2h", "spec.budget.targetReward=0.9"]
     assert "ends at    2h or a reward of 0.9" in describe(read_manifest(manifest, overrides))
-    assert "no bound" in describe(read_manifest(manifest, ["spec.budget.maxTrials=null"]))
+    assert "no bound" in describe(read_manifest(manifest, ["spec.budget.maxTrials=unlimited"]))
 
 
 def test_everything_that_is_wrong_is_told_at_once(nas: Nas, manifest: Path) -> None:

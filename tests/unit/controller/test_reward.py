@@ -34,7 +34,12 @@ def test_aggregates(aggregate: str, value: float) -> None:
 
 
 def test_without_a_window_all_values_count() -> None:
-    assert compute_reward(series(9.0, 2.0, 4.0, 3.0, 1.0, 1.0, 1.0), Reward(window=None, exponent=1)) == 9.0
+    assert (
+        compute_reward(
+            series(9.0, 2.0, 4.0, 3.0, 1.0, 1.0, 1.0), Reward.model_validate({"window": "all", "exponent": 1})
+        )
+        == 9.0
+    )
 
 
 def test_values_that_are_not_the_metric_are_passed_over() -> None:

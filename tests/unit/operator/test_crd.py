@@ -193,7 +193,7 @@ def test_everything_that_the_models_write_is_accepted() -> None:
                 "controller": {"parallelism": {"replicas": 3, "maxVersionLag": 5}},
                 "trainer": {"timeout": "5m", "memoryLimit": "2Gi", "parameters": {"a": {"b": [1, None]}}},
                 "pools": [{"name": "a", "resources": {"cpu": 4, "memory": "1.5Gi"}, "tolerations": [{"key": "spot"}]}],
-                "budget": {"maxTrials": None, "targetReward": 0.9},
+                "budget": {"maxTrials": "unlimited", "targetReward": 0.9},
             }
         )
     )

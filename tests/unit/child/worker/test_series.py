@@ -59,7 +59,7 @@ def test_what_is_thinned_is_thinned_evenly() -> None:
 
 
 def test_the_largest_and_the_smallest_value_survive_for_a_reward_over_all() -> None:
-    series = Series(Reward(metric="score", window=None))
+    series = Series(Reward.model_validate({"metric": "score", "window": "all"}))
     for step in range(50_000):
         value = {12_345: 1000.0, 23_456: -1000.0}.get(step, 1.0)
         series.add(Point(step, {"score": value}, 0.0))

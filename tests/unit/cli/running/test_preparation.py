@@ -18,7 +18,7 @@ def search(state: Path, *overrides: str) -> NASSearch:
 def test_a_first_run_writes_the_manifest_and_certificates(state: Path, tmp_path: Path) -> None:
     new = tmp_path / "new"
     new.mkdir()
-    wanted = search(state, "spec.budget.maxTrials=null", "spec.pools[0].name=gpus", "spec.pools[0].replicas=2")
+    wanted = search(state, "spec.budget.maxTrials=unlimited", "spec.pools[0].name=gpus", "spec.pools[0].replicas=2")
     assert not prepare(StateDirectory(new), wanted)
     assert load_manifest(new / "search.yaml") == wanted
     pairs = [KeyPair.read(new / "certificates" / name) for name in ("server", "admin", "worker/gpus")]
