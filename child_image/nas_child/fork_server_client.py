@@ -99,6 +99,11 @@ class ForkServerClient:
         """Whether it can start trials."""
         return self._connection is not None and self._is_ready
 
+    @property
+    def pid(self) -> int | None:
+        """Process id of the fork server, if there is one."""
+        return self._process.pid if self._process else None
+
     async def start(self) -> Ready:
         """Starts a fork server and waits until it has loaded everything.
 

@@ -89,6 +89,16 @@ def kill_descendants(patience: float = 10.0) -> int:
     return len(killed)
 
 
+def reap_orphans(own: int | None) -> None:
+    """Reaps children that have ended, but not `own`, whose status somebody waits for.
+
+    Process 1 of a container inherits every orphan in it, that of a shell that someone has opened there, too.
+    """
+    with suppress(ChildProcessError):
+        while (ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) and ended.si_pid != own:
+            os.waitpid(ended.si_pid, os.WNOHANG)
+
+
 def _reap() -> bool:
     """Reaps every child that has ended. Whether there are others."""
     try:

@@ -1,110 +1,19 @@
 """`python -m nas_controller`: the controller of one search, as a process."""
 
-import argparse
-import asyncio
-import gc
-import logging
+import os
 import signal
 import sys
-import tempfile
-from pathlib import Path
-
-from nas_api.certificates import CertificatesError
-from nas_api.manifest import ManifestError, load_manifest
-
-from nas_controller.engine import Engine
-from nas_controller.job_runner_process import JobRunnerDiedError, JobRunnerProcess
-from nas_controller.jobs import JobRunner
-from nas_controller.journal.journal import JournalError
-from nas_controller.journal.sqlite import SqliteJournal
-from nas_controller.service.coordinator import Coordinator
-from nas_controller.service.server import CannotListenError, start_server
-
-logger = logging.getLogger("nas_controller")
-
-EX_CONFIG = 78
-# Seconds that calls under way have to end when the controller stops.
-_GRACE = 1.0
-# Garbage is looked for after this many new objects, and among older ones after as many searches: less often than by
-# default, since hundreds of calls under way make thousands of objects that live for milliseconds.
-_COLLECT_AFTER = (7000, 20, 50)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Runs a controller until SIGTERM or SIGINT.
+def main() -> int:
+    """Runs it to its end. Returns the exit status."""
+    # Process 1 of a container gets only signals that it handles. There is nothing to end in order before it serves, but
+    # its imports take their time.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: os._exit(0))
+    from nas_controller.command import main
 
-    Returns:
-        The exit status; 78 means that the configuration is unusable.
-    """
-    parser = argparse.ArgumentParser(
-        prog="python -m nas_controller",
-        description="The controller of one search: policy, learner, journal and gRPC service.",
-        epilog="example: python -m nas_controller --manifest search.yaml --state run/ --certificates run/tls/",
-    )
-    parser.add_argument("--manifest", type=Path, required=True, metavar="FILE", help="the NASSearch")
-    parser.add_argument("--state", type=Path, required=True, metavar="DIR", help="where the journal is kept")
-    parser.add_argument(
-        "--certificates", type=Path, required=True, metavar="DIR", help="directory of ca.crt, tls.crt and tls.key"
-    )
-    parser.add_argument(
-        "--listen", default="127.0.0.1:0", metavar="HOST:PORT", help="default: %(default)s (a free port)"
-    )
-    parser.add_argument("--address-file", type=Path, metavar="FILE", help="where to write HOST:PORT once it serves")
-    parser.add_argument("--log-level", default="INFO", choices=["DEBUG", "INFO", "WARNING", "ERROR"])
-    options = parser.parse_args(arguments)
-    logging.basicConfig(level=options.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    gc.set_threshold(*_COLLECT_AFTER)
-    try:
-        manifest = load_manifest(options.manifest)
-        with (
-            JobRunnerProcess(manifest.spec) as runner,
-            SqliteJournal(options.state / "journal.sqlite", manifest.full_name) as journal,
-        ):
-            engine = Engine(manifest, journal, runner)
-            asyncio.run(_serve(engine, runner, options.certificates, options.listen, options.address_file))
-    except (ManifestError, JournalError, CertificatesError, CannotListenError, ValueError) as error:
-        print(f"nas_controller: {error}", file=sys.stderr)
-        return EX_CONFIG
-    except JobRunnerDiedError as error:
-        logger.critical("cannot go on: %s", error)
-        return 1
-    except ExceptionGroup as group:  # the learner has died; what happens to the journal is a JournalError on closing it
-        for cause in group.exceptions:
-            logger.critical("cannot go on: %s", cause)
-        return 1
-    return 0
-
-
-async def _serve(engine: Engine, runner: JobRunner, certificates: Path, listen: str, address_file: Path | None) -> None:
-    coordinator = Coordinator(engine, runner)
-    server, address = await start_server(coordinator, certificates, listen)
-    stop = asyncio.Event()
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(signum, stop.set)
-    logger.info(
-        "serving %s on %s, epoch %d: the search is %s",
-        engine.manifest.full_name,
-        address,
-        engine.epoch,
-        engine.verdict.state,
-    )
-    if address_file is not None:
-        _write_atomically(address_file, address)
-    work = asyncio.create_task(coordinator.run())
-    stopped = asyncio.create_task(stop.wait())
-    await asyncio.wait([work, stopped], return_when=asyncio.FIRST_COMPLETED)
-    await server.stop(_GRACE)
-    work.cancel()
-    try:
-        await work
-    except asyncio.CancelledError:
-        logger.info("stopped")
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
-        file.write(text)
-    Path(file.name).replace(path)
+    return main()
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from nas_api.rpc import trials_pb2_grpc as rpc
 
 # A process forked off one that has imported the controller starts in a tenth of a second, not in four.
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["nas_controller.__main__", "nas_controller.local_job_runner"])
+_FORKS.set_forkserver_preload(["nas_controller.command", "nas_controller.local_job_runner"])
 
 
 def _serve(arguments: list[str], log: Path) -> None:
@@ -26,7 +26,7 @@ def _serve(arguments: list[str], log: Path) -> None:
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
-    from nas_controller.__main__ import main
+    from nas_controller.command import main
 
     sys.exit(main(arguments))
 

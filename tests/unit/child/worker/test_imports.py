@@ -9,7 +9,7 @@ import pytest
 @pytest.mark.parametrize(
     ("process", "foreign"),
     [
-        ("nas_child.__main__", "torch"),  # holds one connection, and should be small
+        ("nas_child.command", "torch"),  # holds one connection, and should be small
         ("nas_child.fork_server", "torch"),  # loads it when the device has been chosen
         ("nas_child.fork_server", "grpc"),  # does not survive a fork
     ],
