@@ -25,7 +25,7 @@ def stamped(manifest: Object, inputs: Any = None) -> Object:
             makes another object of the same inputs then leaves the old one as it is.
     """
     metadata = manifest["metadata"]
-    value = manifest if inputs is None else [inputs, metadata["ownerReferences"]]
+    value = manifest if inputs is None else [inputs, [owner["uid"] for owner in metadata["ownerReferences"]]]
     annotations = metadata.get("annotations", {}) | {APPLIED_ANNOTATION: digest(value)}
     return manifest | {"metadata": metadata | {"annotations": annotations}}
 

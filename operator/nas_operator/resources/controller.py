@@ -26,14 +26,9 @@ _STATE_DIRECTORY = "/var/lib/kubenas"
 _GRACE_SECONDS = 30
 
 _PLACEMENT = {"resources", "node_selector", "tolerations", "priority_class_name"}
-# Parts of `spec` that the process of the controller does not read.
-_NOT_READ = {
-    "controller": {*_PLACEMENT, "storage", "image", "ttl_after_finished"},
-    "trainer": True,
-    "pools": True,
-    "suspend": True,
-    "deletion_policy": True,
-}
+# What the process of the controller does not read of `spec` and of `spec.controller`, which is looked at by itself.
+_NOT_READ = {"controller", "trainer", "pools", "suspend", "deletion_policy"}
+_NOT_READ_OF_CONTROLLER = {*_PLACEMENT, "storage", "image", "ttl_after_finished"}
 
 
 def controller_host(search: NASSearch) -> str:
@@ -82,7 +77,12 @@ def build_stateful_set(
             may change that in its life.
     """
     spec = search.spec.controller
-    reads = digest(without_defaults(search.spec, exclude=_NOT_READ))
+    reads = digest(
+        [
+            without_defaults(search.spec, exclude=_NOT_READ),
+            without_defaults(spec, exclude=_NOT_READ_OF_CONTROLLER),
+        ]
+    )
     container = {
         "name": CONTAINER,
         "image": image,

@@ -1,7 +1,5 @@
 """The manifest as controller and workers read it: a ConfigMap with `search.yaml`."""
 
-from typing import Any
-
 from nas_api.manifest.document import write_yaml
 from nas_api.spec import NASSearch
 from nas_api.spec.base import SpecModel
@@ -34,7 +32,7 @@ def build_manifest(search: NASSearch) -> Object:
     )
 
 
-def without_defaults(model: SpecModel, include: Any = None, exclude: Any = None) -> Object:
+def without_defaults(model: SpecModel, include: set[str] | None = None, exclude: set[str] | None = None) -> Object:
     """`model` as JSON, without the fields that have their default.
 
     A field that a new version of the operator knows is then not there until somebody uses it: a controller of the
@@ -42,7 +40,7 @@ def without_defaults(model: SpecModel, include: Any = None, exclude: Any = None)
 
     Args:
         model: of the manifest or a part of it.
-        include: the only fields to take, as `pydantic.BaseModel.model_dump` has them.
-        exclude: fields to leave out, likewise.
+        include: names of the only fields to take.
+        exclude: names of fields to leave out.
     """
     return model.model_dump(mode="json", by_alias=True, exclude_defaults=True, include=include, exclude=exclude)

@@ -1,0 +1,81 @@
+"""Whether an object is as the operator wants it, told by the digest in its annotation and by its replicas."""
+
+import copy
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from nas_operator.observed import Object
+from nas_operator.resources.applied import digest, is_applied, stamped
+from nas_operator.resources.owner import is_owned, owned_metadata
+
+from tests.unit.operator.resources.searches import search_of
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda children: st.lists(children) | st.dictionaries(st.text(), children),
+    max_leaves=8,
+)
+
+
+def an_object(spec: object, uid: str = "first") -> Object:
+    return {"metadata": owned_metadata(search_of(uid=uid), "digits", "network"), "spec": {"of": spec}}
+
+
+@given(json_values)
+def test_an_object_that_was_applied_is_applied(spec: object) -> None:
+    manifest = stamped(an_object(spec))
+    # What a cluster adds does not count.
+    observed = copy.deepcopy(manifest)
+    observed["metadata"]["resourceVersion"] = "7"
+    observed["spec"]["clusterIP"] = "10.96.0.7"
+    assert is_applied(manifest, observed)
+
+
+@given(json_values, json_values)
+def test_another_object_is_not(one: object, other: object) -> None:
+    same = digest(one) == digest(other)
+    assert is_applied(stamped(an_object(one)), stamped(an_object(other))) == same
+
+
+def test_what_is_not_there_or_was_made_by_another_is_not() -> None:
+    manifest = stamped(an_object("spec"))
+    assert not is_applied(manifest, None)
+    assert not is_applied(manifest, an_object("spec"))
+
+
+@pytest.mark.parametrize("inputs", [None, ["inputs"]])
+def test_what_belongs_to_an_earlier_search_of_the_same_name_is_not(inputs: list[str] | None) -> None:
+    mine, earlier = (stamped(an_object("spec", uid), inputs) for uid in ("second", "first"))
+    assert not is_applied(mine, earlier)
+    assert is_owned(search_of(uid="second"), mine)
+    assert not is_owned(search_of(uid="second"), earlier)
+
+
+def test_with_inputs_only_they_count() -> None:
+    before = stamped(an_object("of an old operator"), inputs=["image"])
+    assert is_applied(stamped(an_object("of a new operator"), inputs=["image"]), before)
+    assert not is_applied(stamped(an_object("of an old operator"), inputs=["another image"]), before)
+
+
+def test_an_object_that_was_scaled_by_hand_is_not_applied() -> None:
+    manifest = stamped(
+        {"metadata": owned_metadata(search_of(), "digits", "controller"), "spec": {"replicas": 1}}, ["x"]
+    )
+    assert not is_applied(manifest, manifest | {"spec": {"replicas": 0}})
+
+
+def test_stamping_keeps_other_annotations_and_changes_nothing_in_place() -> None:
+    manifest = an_object("spec")
+    manifest["metadata"]["annotations"] = {"kept": "yes"}
+    before = copy.deepcopy(manifest)
+    assert stamped(manifest)["metadata"]["annotations"]["kept"] == "yes"
+    assert manifest == before
+
+
+def test_the_owner_may_be_deleted_first_and_is_the_only_one() -> None:
+    search = search_of()
+    [reference] = owned_metadata(search, "digits-spot", "pool")["ownerReferences"]
+    assert reference["uid"] == search.metadata.uid
+    assert reference["controller"]
+    assert not reference["blockOwnerDeletion"]

@@ -1,0 +1,96 @@
+"""`NAME-best`: the best architecture, as a module that trains."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from nas_api.architectures import ConvNet, Convolution, Layer
+from nas_api.rpc import trials_pb2 as pb
+from nas_operator.resources.best import build_best
+
+from tests.unit.operator.resources.searches import search_of
+
+SHAPE = pb.DataShape(channels=1, height=8, width=8, classes=10)
+NETWORK = ConvNet(
+    layers=(
+        Layer(operation=Convolution(filter_height=3, filter_width=3, filters=8)),
+        Layer(operation=Convolution(filter_height=1, filter_width=3, filters=4), inputs=(0,)),
+    )
+)
+
+
+def trial_of(architecture: str, **fields: object) -> pb.Trial:
+    return pb.Trial(
+        trial_id=12,
+        sequence=9,
+        state="Succeeded",
+        architecture=architecture,
+        digest="d1",
+        reward=0.75,
+        policy_version=3,
+        attempts=1,
+        worker_id="digits-default-0-abc",
+        train_seconds=1.25,
+        finished_at=1_700_000_000.5,
+        **fields,  # type: ignore[arg-type]
+    )
+
+
+def size(data: dict[str, str]) -> int:
+    return sum(len(name) + len(text.encode()) for name, text in data.items())
+
+
+def test_the_module_trains_when_it_is_run_by_itself(tmp_path: Path) -> None:
+    data = build_best(search_of(), trial_of(NETWORK.canonical().model_dump_json()), SHAPE)["data"]
+    module = tmp_path / "model.py"
+    module.write_text(data["model.py"])
+    run = subprocess.run([sys.executable, str(module)], capture_output=True, text=True, check=True)
+    losses = [float(line.rpartition(" ")[2]) for line in run.stdout.splitlines()]
+    assert losses[-1] < losses[0]
+    assert "Trial 12 of the search digits" in data["model.py"]
+
+
+def test_the_architecture_and_the_trial_can_be_read() -> None:
+    best = build_best(search_of(), trial_of(NETWORK.canonical().model_dump_json(), parameters=100), SHAPE)
+    assert best["metadata"]["name"] == "digits-best"
+    assert best["data"].keys() == {"architecture.json", "model.py", "trial.json"}
+    assert ConvNet.model_validate_json(best["data"]["architecture.json"]) == NETWORK.canonical()
+    trial = json.loads(best["data"]["trial.json"])
+    assert trial["trial"] == 12
+    assert trial["reward"] == 0.75
+    assert trial["parameters"] == 100
+    assert trial["flops"] is None
+    assert trial["finishedAt"] == "2023-11-14T22:13:20+00:00"
+
+
+def test_measurements_are_told_if_the_controller_sent_them() -> None:
+    measured = [pb.Measurement(step=1, seconds=2.0, metrics={"val_loss": 0.5, "val_accuracy": 0.75})]
+    best = build_best(search_of(), trial_of('{"a": 1}', measurements=measured), None)
+    assert json.loads(best["data"]["trial.json"])["measurements"] == [
+        {"step": 1, "seconds": 2.0, "val_accuracy": 0.75, "val_loss": 0.5}
+    ]
+
+
+def test_of_a_task_of_the_users_own_there_is_no_module() -> None:
+    best = build_best(search_of(), trial_of('{"anything": [1, 2]}'), None)
+    assert best["data"].keys() == {"architecture.json", "trial.json"}
+    assert json.loads(best["data"]["architecture.json"]) == {"anything": [1, 2]}
+
+
+@pytest.mark.parametrize("kibibytes", [900, 1023, 2000])
+def test_what_a_config_map_has_no_room_for_is_left_out_and_told(kibibytes: int) -> None:
+    data = build_best(search_of(), trial_of(json.dumps({"text": "é" * (kibibytes * 512)})), None)["data"]
+    # Non-ASCII characters are written as escapes, three times as long.
+    assert size(data) <= 1024 * 1024
+    assert data.keys() == {"trial.json", "left-out.txt"}
+    assert "architecture.json" in data["left-out.txt"]
+
+
+def test_the_largest_network_fits() -> None:
+    convolution = Convolution(filter_height=3, filter_width=3, filters=24)
+    largest = ConvNet(layers=tuple(Layer(operation=convolution, inputs=tuple(range(index))) for index in range(200)))
+    data = build_best(search_of(), trial_of(largest.canonical().model_dump_json()), SHAPE)["data"]
+    assert data.keys() == {"architecture.json", "model.py", "trial.json"}
+    assert size(data) <= 1024 * 1024
