@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from nas_api.spec.base import parse_duration
+from nas_api.spec.base import DnsLabel, parse_duration
 from pydantic import BeforeValidator, Field
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -13,12 +13,16 @@ def _duration(value: object) -> object:
     return parse_duration(value) if isinstance(value, str) else value
 
 
+def _separated(value: object) -> object:
+    return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
+
+
 class Settings(BaseSettings):
     """Each field is read from the environment variable of its name with the prefix `KUBENAS_`."""
 
     model_config = SettingsConfigDict(env_prefix="KUBENAS_", frozen=True, use_attribute_docstrings=True, extra="forbid")
 
-    namespaces: Annotated[tuple[str, ...], NoDecode] = ()
+    namespaces: Annotated[tuple[DnsLabel, ...], BeforeValidator(_separated), NoDecode] = ()
     """Namespaces that are watched, separated by commas. None named: all of the cluster."""
     controller_image: str = Field(min_length=1)
     """Image of the controllers of searches that name none."""

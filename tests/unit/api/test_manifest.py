@@ -90,7 +90,10 @@ spec:
         ("{budget: 3}", "4:16: spec.budget: 3 is not a mapping"),
         ("{pools: {}}", "4:8: spec.pools: {} is not a list of 1 to 32 items, each a mapping"),
         # Out of range, an unknown choice, an empty list.
-        ("{budget: {maxTrials: 0}}", "4:28: spec.budget.maxTrials: 0 is not an integer from 1 to 10,000,000 or unlimited"),
+        (
+            "{budget: {maxTrials: 0}}",
+            "4:28: spec.budget.maxTrials: 0 is not an integer from 1 to 10,000,000 or unlimited",
+        ),
         (
             "{controller: {parallelism: {replicas: all}}}",
             "4:45: spec.controller.parallelism.replicas: all is not auto or an integer from 1 to 10,000",
