@@ -20,16 +20,17 @@ from nas_operator.crd_schema import structural_schema
 _HEADER = "# Generated from the models in nas_api.spec by `python -m nas_operator.crd`. Do not edit.\n"
 
 _NASSEARCH_COLUMNS = [
-    ("Ready", "string", '.status.conditions[?(@.type=="Ready")].status', "Whether the search does what it should.", 0),
-    ("Best", "number", ".status.bestTrial.reward", "The highest reward so far.", 0),
+    ("State", "string", '.status.conditions[?(@.type=="Ready")].reason', "Running, Suspended, or what is wrong.", 0),
+    ("Succeeded", "string", '.status.conditions[?(@.type=="Succeeded")].status', "Whether it has ended well.", 0),
     ("Trials", "integer", ".status.trials.finished", "Architectures that are finished.", 0),
     ("Of", "string", ".spec.budget.maxTrials", "Architectures that end the search.", 0),
+    ("Best", "number", ".status.bestTrial.reward", "The highest reward so far.", 0),
     ("Workers", "integer", ".status.workers.alive", "Workers that are there.", 0),
-    ("Succeeded", "string", '.status.conditions[?(@.type=="Succeeded")].status', "Whether it has ended well.", 0),
+    ("Wanted", "integer", ".status.workers.wanted", "Workers that should be there.", 0),
     ("Age", "date", ".metadata.creationTimestamp", "Since it was made.", 0),
     ("Failed", "integer", ".status.trials.failed", "Architectures that could not be trained.", 1),
     ("Updates", "integer", ".status.updates", "Updates of the policy.", 1),
-    ("Reason", "string", '.status.conditions[?(@.type=="Ready")].reason', "Why it is ready or not.", 1),
+    ("Ready", "string", '.status.conditions[?(@.type=="Ready")].status', "Whether the search does what it should.", 1),
 ]
 _NASPOOL_COLUMNS = [
     ("Search", "string", ".spec.search", "The NASSearch that the pool works for.", 0),

@@ -140,8 +140,8 @@ NASSEARCH_RULES = (
     ),
     Rule(
         "spec.trainer.egress[].cidr",
-        "isCIDR(self)",
-        "cidr must be a range of addresses such as 10.0.0.0/8",
+        "isCIDR(self) && cidr(self) == cidr(self).masked()",
+        "cidr must be a range of addresses such as 10.0.0.0/8, without bits that the range does not fix",
     ),
     Rule(
         "spec.trainer.environment",

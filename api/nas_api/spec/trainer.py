@@ -82,6 +82,8 @@ class Egress(SpecModel):
     def _is_a_network(cls, cidr: str) -> str:
         try:
             ipaddress.ip_network(cidr)
+            if "/" not in cidr:
+                raise ValueError("it has no /")
         except ValueError as error:
             raise ValueError(f"{cidr!r} is not a range of addresses such as 10.0.0.0/8: {error}") from error
         return cidr

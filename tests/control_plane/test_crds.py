@@ -1,0 +1,334 @@
+"""NASSearch and NASPool as a real API server takes them: rules, defaults, columns, subresources."""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from kubernetes import client, config
+from nas_api.spec import NASSearch
+from nas_operator.crd_rules import NASPOOL_RULES, NASSEARCH_RULES, Rule
+from pydantic import ValidationError
+
+from tests.cluster.cluster import Cluster
+from tests.cluster.command import CommandError
+from tests.control_plane.custom_resources import GROUP, VERSION, Object, install_crds, pool, search
+
+Case = tuple[str, Object, Object]
+RULES = {rule.path + ": " + rule.message: rule for rule in NASSEARCH_RULES if rule.path}
+
+
+def at(path: str, value: Any) -> Object:
+    """A spec with `value` at `path`, in which `[]` stands for an only item. A pool has a name."""
+    for name in reversed(path.removeprefix("spec").lstrip(".").split(".")):
+        if name.endswith("[]"):
+            value = [{"name": "a"} | value if name == "pools[]" else value]
+        value = {name.removesuffix("[]"): value}
+    return value  # type: ignore[no-any-return]
+
+
+def both(first: Object, second: Object) -> Object:
+    return {
+        **first,
+        **second,
+        **{key: both(first[key], second[key]) for key in first.keys() & second.keys() if isinstance(first[key], dict)},
+    }
+
+
+USER_TASK = both(at("trainer.task", "my_task:train"), at("reward.metric", "score"))
+
+
+def choices(path: str) -> tuple[list[Any], list[Any]]:
+    if path.endswith("layerTypes"):
+        return ["Convolution", "Convolution"], ["Convolution", "MaxPooling"]
+    return [2, 2], [2, 3]
+
+
+def example(rule: Rule) -> tuple[Object, Object]:
+    """What a rule refuses, and what it accepts, as a spec."""
+    path, message = rule.path, rule.message
+    field = path.rpartition(".")[2]
+    match field:
+        case _ if "lists a choice twice" in message:
+            refused, accepted = choices(path)
+        case "layers":
+            refused, accepted = {"initial": 9, "max": 3}, {"initial": 3, "max": 3}
+        case "layerTypes":
+            refused, accepted = ["MaxPooling"], ["Convolution"]
+        case "replicas":
+            refused, accepted = 0, 10_000
+        case "maxTrials":
+            refused, accepted = "many", "unlimited"
+        case "window":
+            refused, accepted = "some", "all"
+        case "task":
+            refused, accepted = "nonsense", "image-classification"
+        case "trainer":
+            refused, accepted = ({"epochs": epochs, "optimizer": {"warmupEpochs": 3.5}} for epochs in (3, 4))
+        case "reward":
+            refused, accepted = {"exponent": 0}, {"exponent": 1}
+        case "spec" if "constraints need" in message:
+            constrained = at("searchSpace.convNet.constraints.maxFlops", 5_000_000)
+            return both(USER_TASK, constrained), constrained
+        case "spec" if "is not reported" in message:
+            return at("reward.metric", "accuracy"), both(USER_TASK, at("reward.metric", "accuracy"))
+        case "spec" if "the other sign" in message:
+            loss = at("reward.metric", "val_loss")
+            return loss, both(loss, at("reward.exponent", -1))
+        case _ if "above zero and at most" in message:
+            refused, accepted = "0s", "1h30m"
+        case "volumes[]":
+            refused, accepted = ({"claimName": "data", "mountPath": path} for path in ("/tmp/data", "/data"))
+        case "volumes":
+            refused, accepted = (
+                [{"claimName": name, "mountPath": path} for name, path in (("a", "/a"), ("b", second))]
+                for second in ("/a", "/b")
+            )
+        case "cidr":
+            refused, accepted = "10.0.0.1/8", "10.0.0.0/8"
+        case "environment":
+            refused, accepted = {"2X": "1"}, {"X2": "1"}
+        case "tolerations[]" if "Exists matches every" in message:
+            refused, accepted = {"operator": "Exists", "value": "x"}, {"operator": "Exists"}
+        case "tolerations[]" if "Equal needs a key" in message:
+            refused, accepted = {"value": "x"}, {"key": "k", "value": "x"}
+        case "tolerations[]":
+            refused = {"key": "k", "tolerationSeconds": 1}
+            accepted = refused | {"effect": "NoExecute"}
+        case "resources" | "nodeSelector":
+            refused, accepted = {"k" * 254: "1"}, {"k" * 253: "1"}
+        case _:
+            raise ValueError(f"there is no example of {rule}")
+    if field.endswith("[]"):
+        path, refused, accepted = path.removesuffix("[]"), [refused], [accepted]
+    extra = USER_TASK if field == "window" else {}
+    return both(extra, at(path, refused)), both(extra, at(path, accepted))
+
+
+CHECKED = [pytest.param(rule, id=name) for name, rule in RULES.items() if rule.expression != "self == oldSelf"]
+IMMUTABLE = [pytest.param(rule, id=rule.path) for rule in RULES.values() if rule.expression == "self == oldSelf"]
+
+
+@pytest.fixture(scope="module")
+def cluster(control_plane: Cluster) -> Cluster:
+    install_crds(control_plane)
+    return control_plane
+
+
+@pytest.fixture(scope="module")
+def api(cluster: Cluster) -> Iterator[client.CustomObjectsApi]:
+    with config.new_client_from_config(str(cluster.kubeconfig)) as connection:
+        yield client.CustomObjectsApi(connection)
+
+
+Try = Callable[[Object], str]
+
+
+@pytest.fixture(scope="module")
+def refusal(api: client.CustomObjectsApi) -> Try:
+    """Tries to make an object. Returns what the API server has against it; nothing if it takes it."""
+
+    def attempt(manifest: Object) -> str:
+        plural = {"NASSearch": "nassearches", "NASPool": "naspools"}[manifest["kind"]]
+        try:
+            api.create_namespaced_custom_object(
+                GROUP, VERSION, "default", plural, manifest, dry_run="All", field_validation="Strict"
+            )
+        except client.ApiException as error:
+            return str(json.loads(error.body or "")["message"])
+        return ""
+
+    return attempt
+
+
+@pytest.mark.parametrize("rule", CHECKED)
+def test_a_rule_refuses_what_it_says_and_the_models_refuse_it_too(rule: Rule, refusal: Try) -> None:
+    wrong, right = example(rule)
+    assert rule.message in refusal(search("a", wrong))
+    assert refusal(search("a", right)) == ""
+    with pytest.raises(ValidationError):
+        NASSearch.model_validate(search("a", wrong))
+    NASSearch.model_validate(search("a", right))
+
+
+CHANGES: dict[str, Object] = {
+    "spec.searchSpace": at("searchSpace.convNet.filters", [8]),
+    "spec.controller.policy": at("controller.policy.hiddenSize", 70),
+    "spec.controller.algorithm.type": at("controller.algorithm.type", "Random"),
+    "spec.trainer.task": at("trainer.task", "my_task:train"),
+    "spec.trainer.dataset": at("trainer.dataset.path", "/data"),
+    "spec.reward": at("reward.window", 3),
+    "spec.seed": at("seed", 1),
+}
+
+
+@pytest.mark.parametrize("rule", IMMUTABLE)
+def test_what_the_results_depend_on_cannot_be_changed(rule: Rule, cluster: Cluster, namespace: str) -> None:
+    cluster.apply(search("a"), namespace=namespace)
+    with pytest.raises(CommandError, match="Make a new NASSearch") as error:
+        cluster.apply(search("a", CHANGES[rule.path]), namespace=namespace)
+    assert rule.message in error.value.stderr
+
+
+def test_everything_else_can_be_changed_while_a_search_runs(cluster: Cluster, namespace: str) -> None:
+    cluster.apply(search("a"), namespace=namespace)
+    edited = {
+        "budget": {"maxTrials": 20},
+        "suspend": True,
+        "deletionPolicy": "Delete",
+        "pools": [{"name": "spot", "replicas": 3}],
+        "trainer": {"epochs": 5, "image": "mine:2"},
+        "controller": {"lease": {"duration": "30s"}, "algorithm": {"reinforce": {"learningRate": 0.01}}},
+    }
+    cluster.apply(search("a", edited), namespace=namespace)
+
+
+def test_a_pool_belongs_to_one_search_for_ever(cluster: Cluster, namespace: str) -> None:
+    cluster.apply(pool("a-gpus", {"search": "a", "pool": "gpus"}), namespace=namespace)
+    for rule, spec in zip(NASPOOL_RULES, ({"search": "b", "pool": "gpus"}, {"search": "a", "pool": "b"}), strict=True):
+        with pytest.raises(CommandError, match=rule.message):
+            cluster.apply(pool("a-gpus", spec), namespace=namespace)
+
+
+def test_a_name_is_as_long_as_the_names_of_pods_allow(refusal: Try) -> None:
+    assert refusal(search("a" * 52)) == ""
+    for length in (53, 253):
+        assert "metadata.name must have at most 52 characters: pods are named after it" in refusal(search("a" * length))
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ({"budget": {"maxTrial": 5}}, 'unknown field "spec.budget.maxTrial"'),
+        ({"pools": [{"name": "a", "podTemplate": {}}]}, 'unknown field "spec.pools[0].podTemplate"'),
+        ({"pools": [{"name": "a"}, {"name": "a"}]}, 'spec.pools[1]: Duplicate value: {"name":"a"}'),
+        ({"pools": []}, "spec.pools in body should have at least 1 items"),
+        ({"trainer": {"epochs": 0}}, "spec.trainer.epochs in body should be greater than or equal to 1"),
+        ({"trainer": {"timeout": "1 hour"}}, "spec.trainer.timeout in body should match"),
+        ({"pools": [{"name": "a", "resources": {"cpu": "many"}}]}, "spec.pools[0].resources.cpu in body should match"),
+        ({"trainer": {"egress": [{"cidr": "10.0.0.0"}]}}, "cidr must be a range of addresses such as 10.0.0.0/8"),
+        ({"searchSpace": {"type": "Transformer"}}, 'spec.searchSpace.type: Unsupported value: "Transformer"'),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_cannot_be_is_refused_in_words(spec: Object, words: str, refusal: Try) -> None:
+    assert words in refusal(search("a", spec))
+
+
+def test_kubectl_refuses_a_misspelt_field(cluster: Cluster, namespace: str) -> None:
+    text = json.dumps(search("a", {"budget": {"maxTrial": 5}}))
+    with pytest.raises(CommandError, match=r'unknown field "spec.budget.maxTrial"'):
+        cluster.kubectl("--namespace", namespace, "apply", "-f", "-", input=text)
+
+
+def test_defaults_are_the_models(cluster: Cluster, namespace: str) -> None:
+    """What a user reads with `kubectl get -o yaml` is all that counts, not only what was written."""
+    cluster.apply(search("a"), namespace=namespace)
+    found = cluster.kubectl_json("--namespace", namespace, "get", "nassearch", "a")
+    by_models = NASSearch.model_validate(search("a"))
+    assert found["spec"] == by_models.model_dump(mode="json", exclude_none=True)["spec"]
+
+
+def test_a_default_is_filled_into_what_is_written_only_in_part(cluster: Cluster, namespace: str) -> None:
+    spec = {"pools": [{"name": "a", "tolerations": [{"key": "spot"}]}], "controller": {"lease": {"maxAttempts": 2}}}
+    cluster.apply(search("a", spec), namespace=namespace)
+    found = cluster.kubectl_json("--namespace", namespace, "get", "nassearch", "a")["spec"]
+    assert found["pools"][0]["tolerations"] == [{"key": "spot", "operator": "Equal"}]
+    assert found["controller"]["lease"] == {"duration": "60s", "maxAttempts": 2}
+
+
+@pytest.mark.parametrize("server_side", ["--server-side=false", "--server-side=true"])
+def test_a_search_without_bound_stays_so(server_side: str, cluster: Cluster, namespace: str) -> None:
+    """As a word: a null would be lost, and 12,800 set for it."""
+    for trials, window in ((20, 3), ("unlimited", "all")):
+        manifest = search(f"a-{trials}", {"budget": {"maxTrials": trials}, "reward": {"window": window}})
+        cluster.kubectl("--namespace", namespace, "apply", server_side, "-f", "-", input=json.dumps(manifest))
+        read = cluster.kubectl_json("--namespace", namespace, "get", "nassearch", f"a-{trials}")
+        spec = NASSearch.model_validate(read).spec
+        assert (spec.budget.max_trials, spec.reward.window) == (
+            None if trials == "unlimited" else 20,
+            spec.reward.window,
+        )
+        assert read["spec"]["budget"]["maxTrials"] == trials
+        assert read["spec"]["reward"]["window"] == window
+
+
+def test_a_search_is_told_in_one_line(cluster: Cluster, namespace: str) -> None:
+    cluster.apply(search("digits", {"budget": {"maxTrials": 120}}), namespace=namespace)
+    now = "2025-01-31T12:00:00Z"
+    conditions = [
+        {"type": kind, "status": status, "reason": "Running", "lastTransitionTime": now}
+        for kind, status in (("Ready", "True"), ("Succeeded", "False"))
+    ]
+    status = {
+        "conditions": conditions,
+        "trials": {"finished": 17, "failed": 2},
+        "workers": {"alive": 3, "wanted": 4},
+        "bestTrial": {"id": 5, "reward": 0.875, "digest": "ab"},
+        "updates": 4,
+    }
+    patch_status(cluster, namespace, "nassearch/digits", status)
+    assert columns(cluster, namespace, "nass") == {
+        "NAME": "digits",
+        "STATE": "Running",
+        "SUCCEEDED": "False",
+        "TRIALS": "17",
+        "OF": "120",
+        "BEST": "0.875",
+        "WORKERS": "3",
+        "WANTED": "4",
+    }
+    wide = columns(cluster, namespace, "nassearches", "-o", "wide")
+    assert wide.items() >= {"FAILED": "2", "UPDATES": "4", "READY": "True"}.items()
+
+
+def test_both_kinds_are_listed_together(cluster: Cluster, namespace: str) -> None:
+    cluster.apply(search("a"), pool("a-gpus", {"search": "a", "pool": "gpus"}), namespace=namespace)
+    listed = cluster.kubectl("--namespace", namespace, "get", "nas", "-o", "name").split()
+    assert listed == ["naspool.kubenas.dev/a-gpus", "nassearch.kubenas.dev/a"]
+
+
+def test_a_pool_is_scaled_as_a_deployment_is(cluster: Cluster, namespace: str) -> None:
+    cluster.apply(pool("a-gpus", {"search": "a", "pool": "gpus"}), namespace=namespace)
+    cluster.kubectl("--namespace", namespace, "scale", "naspool/a-gpus", "--replicas=5")
+    selector = "kubenas.dev/search=a,kubenas.dev/pool=gpus"
+    patch_status(cluster, namespace, "naspool/a-gpus", {"replicas": 4, "readyReplicas": 3, "selector": selector})
+    path = f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/naspools/a-gpus/scale"
+    scale = json.loads(cluster.kubectl("get", "--raw", path))
+    assert scale["spec"] == {"replicas": 5}
+    assert scale["status"] == {"replicas": 4, "selector": selector}
+    shown = {"NAME": "a-gpus", "SEARCH": "a", "POOL": "gpus", "DESIRED": "5", "CURRENT": "4", "READY": "3"}
+    assert columns(cluster, namespace, "nasp") == shown
+
+
+@pytest.mark.parametrize("replicas", ["-1", "10001"])
+def test_a_pool_has_at_most_10000_workers(replicas: str, cluster: Cluster, namespace: str) -> None:
+    cluster.apply(pool("a-gpus", {"search": "a", "pool": "gpus"}), namespace=namespace)
+    with pytest.raises(CommandError, match=r"spec.replicas|--replicas"):
+        cluster.kubectl("--namespace", namespace, "scale", "naspool/a-gpus", f"--replicas={replicas}")
+
+
+def test_nobody_writes_the_status_by_applying_a_manifest(cluster: Cluster, namespace: str) -> None:
+    cluster.apply(search("a") | {"status": {"updates": 7}}, namespace=namespace)
+    assert "status" not in cluster.kubectl_json("--namespace", namespace, "get", "nassearch", "a")
+
+
+def test_kubectl_explains_every_section(cluster: Cluster) -> None:
+    page = cluster.kubectl("explain", "nassearch.spec")
+    for section in ("searchSpace", "controller", "trainer", "reward", "pools", "budget", "suspend", "seed"):
+        assert f"\n  {section}\t" in page
+    assert "The defaults of\n    the method are the paper's." in page
+    assert "kubectl scale" in cluster.kubectl("explain", "naspool.spec.replicas")
+    tolerations = cluster.kubectl("explain", "nassearch.spec.pools.tolerations")
+    assert "enum: NoSchedule, PreferNoSchedule, NoExecute" in tolerations
+
+
+def patch_status(cluster: Cluster, namespace: str, name: str, status: Object) -> None:
+    patch = json.dumps({"status": status})
+    cluster.kubectl("--namespace", namespace, "patch", name, "--subresource=status", "--type=merge", "-p", patch)
+
+
+def columns(cluster: Cluster, namespace: str, *arguments: str) -> dict[str, str]:
+    """The only line of `kubectl get`, by the titles of its columns, without the age."""
+    titles, line = cluster.kubectl("--namespace", namespace, "get", *arguments).splitlines()
+    return {title: text for title, text in zip(titles.split(), line.split(), strict=True) if title != "AGE"}
