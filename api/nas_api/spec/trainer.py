@@ -80,12 +80,13 @@ class Egress(SpecModel):
     @field_validator("cidr")
     @classmethod
     def _is_a_network(cls, cidr: str) -> str:
+        wrong = "" if "/" in cidr else "it has no / and length"
         try:
             ipaddress.ip_network(cidr)
-            if "/" not in cidr:
-                raise ValueError("it has no /")
         except ValueError as error:
-            raise ValueError(f"{cidr!r} is not a range of addresses such as 10.0.0.0/8: {error}") from error
+            wrong = str(error)
+        if wrong:
+            raise ValueError(f"{cidr!r} is not a range of addresses such as 10.0.0.0/8: {wrong}")
         return cidr
 
 

@@ -22,8 +22,8 @@ def read_back(search: NASSearch, tmp_path: Path) -> NASSearch:
 
 @pytest.mark.parametrize(
     "spec",
-    [{}, FULL_SPEC, {"budget": {"maxTrials": None, "targetReward": 0.9}}, {"controller": {"resources": {}}}],
-    ids=["defaults", "full", "null", "emptied"],
+    [{}, FULL_SPEC, {"budget": {"maxTrials": "unlimited", "targetReward": 0.9}}, {"controller": {"resources": {}}}],
+    ids=["defaults", "full", "unlimited", "emptied"],
 )
 def test_the_manifest_is_read_back_as_it_was(spec: dict[str, object], tmp_path: Path) -> None:
     search = search_of(spec)
