@@ -57,7 +57,7 @@ def kinds(control_plane: Cluster) -> None:
 
 
 @pytest.fixture
-def restricted(control_plane: Cluster, namespace: str) -> Iterator[str]:
+def restricted(control_plane: Cluster, namespace: str) -> str:
     """A namespace that admits only pods of the 'restricted' Pod Security Standard."""
     control_plane.kubectl("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
     return namespace
