@@ -22,6 +22,8 @@ from nas_controller.service.server import CannotListenError, start_server
 logger = logging.getLogger("nas_controller")
 
 EX_CONFIG = 78
+# Characters of the last line of a controller that cannot work. Kubernetes takes 2,048 bytes of a log.
+_MAX_REASON = 1000
 # Seconds that calls under way have to end when the controller stops.
 _GRACE = 1.0
 # Garbage is looked for after this many new objects, and among older ones after as many searches: less often than by
@@ -33,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs a controller until SIGTERM or SIGINT.
 
     Returns:
-        The exit status; 78 means that the configuration is unusable.
+        The exit status; 78 means that the configuration is unusable: the last line on standard error says why.
     """
     parser = argparse.ArgumentParser(
         prog="python -m nas_controller",
@@ -64,7 +66,9 @@ def main(arguments: list[str] | None = None) -> int:
             engine = Engine(manifest, journal, runner)
             asyncio.run(_serve(engine, runner, options.certificates, options.listen, options.address_file))
     except (ManifestError, JournalError, CertificatesError, CannotListenError, ValueError) as error:
-        print(f"nas_controller: {error}", file=sys.stderr)
+        logger.error("%s", error)  # noqa: TRY400 - the message is for a person
+        # It becomes the termination message of a container.
+        print(f"nas_controller: {'; '.join(str(error).splitlines())[:_MAX_REASON]}", file=sys.stderr)
         return EX_CONFIG
     except JobRunnerDiedError as error:
         logger.critical("cannot go on: %s", error)
