@@ -189,6 +189,7 @@ def new_event(found: Object, namespace: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("verb", "resource"),
     [
+        ("get", "nassearches"),
         ("list", "secrets"),
         ("watch", "secrets"),
         ("delete", "secrets"),

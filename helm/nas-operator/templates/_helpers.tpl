@@ -44,12 +44,13 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 
 {{/*
 What the operator may do where its searches are: the verbs that it uses, and no other. Secrets are read by name
-alone, so that it cannot list what is not its own. Server-side apply of an object that may not exist yet needs create and patch.
+alone, so that it cannot list what is not its own. Server-side apply needs create as well as patch. Objects that are deleted
+with their search are deleted by the garbage collector.
 */}}
 {{- define "nas-operator.rules" -}}
 - apiGroups: [kubenas.dev]
   resources: [nassearches]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [kubenas.dev]
   resources: [naspools]
   verbs: [get, list, watch, create, patch, delete]
