@@ -60,14 +60,12 @@ def plan_best(search: NASSearch, observed: Observed) -> Iterator[Apply]:
     if summary is None or not summary.best:
         return
     shape = summary.data_shape if summary.HasField("data_shape") else None
-    for known_shape in dict.fromkeys((shape is not None, False)):
-        try:
-            best = build_best(search, summary.best[0], shape if known_shape else None)
-        except ValueError:  # an architecture of a kind that a newer controller has
-            continue
-        if not is_applied(best, observed.config_maps.get(best_name(search.metadata.name))):
-            yield Apply(best)
+    try:
+        best = build_best(search, summary.best[0], shape)
+    except ValueError:  # an architecture of a kind that only a newer controller has
         return
+    if not is_applied(best, observed.config_maps.get(best_name(search.metadata.name))):
+        yield Apply(best)
 
 
 def _stateful_set(search: NASSearch, observed: Observed, settings: Settings, replicas: int) -> Object:

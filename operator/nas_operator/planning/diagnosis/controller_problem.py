@@ -20,7 +20,8 @@ def controller_problem(search: NASSearch, observed: Observed) -> Problem | None:
 def _refused(observed: Observed) -> Problem | None:
     for refusal in observed.refusals:
         if refusal.kind not in ("Job", "NASPool"):
-            return refusal_problem(f"{refusal.kind} {refusal.name}: {refusal.message}", "spec.controller.resources")
+            words = f"{refusal.kind} {refusal.name}: {refusal.message}"
+            return refusal_problem("ControllerRefused", words, "spec.controller.resources")
     return None
 
 

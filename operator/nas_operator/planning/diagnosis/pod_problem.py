@@ -75,25 +75,25 @@ def refused_pod(warnings: Iterable[Object], part: Part) -> Problem | None:
     """Why the API server lets a Job or StatefulSet make no pod, from its newest warning about that."""
     for warning in reversed([*warnings]):
         if warning.get("reason") == "FailedCreate":
-            return refusal_problem(str(warning.get("message") or ""), part.resources_field)
+            return refusal_problem("PodRefused", str(warning.get("message") or ""), part.resources_field)
     return None
 
 
-def refusal_problem(message: str, resources_field: str) -> Problem:
-    """What the API server's refusal to make an object means."""
+def refusal_problem(reason: str, message: str, resources_field: str) -> Problem:
+    """What the API server's refusal to make an object means. It is called `reason`, unless it is a quota's."""
     if _QUOTA in message:
         return Problem(
             "QuotaExceeded",
-            f"{sentence(message)} Raise the namespace's ResourceQuota, or lower {resources_field} or the number of "
-            "workers.",
+            f"{sentence(message)} Raise the namespace's ResourceQuota, or lower {resources_field} or the replicas of "
+            "pools.",
         )
     if "violates PodSecurity" in message:
         return Problem(
-            "PodRefused",
+            reason,
             f"{sentence(message)} Pods of searches keep the 'restricted' Pod Security Standard: something in the "
             "cluster changes them, or its version of the standard is another.",
         )
-    return Problem("PodRefused", f"The API server refuses it: {message}")
+    return Problem(reason, f"The API server refuses to make it: {message}")
 
 
 def _unscheduled(pod: Object, part: Part) -> Problem | None:

@@ -21,7 +21,8 @@ def refused_workers(observed: Observed, pool: Pool) -> Problem | None:
     """Why the API server makes no NASPool or Jobs of the pool, by its answers to the last plan."""
     for refusal in observed.refusals:
         if refusal.kind in ("Job", "NASPool") and refusal.labels.get(POOL_LABEL) == pool.name:
-            return refusal_problem(f"{refusal.kind} {refusal.name}: {refusal.message}", _part(pool).resources_field)
+            words = f"{refusal.kind} {refusal.name}: {refusal.message}"
+            return refusal_problem("WorkersRefused", words, _part(pool).resources_field)
     return None
 
 

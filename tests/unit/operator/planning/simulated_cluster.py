@@ -75,6 +75,9 @@ class SimulatedCluster:
         self.waiting: dict[str, tuple[str, str]] = {}
         self.room: int | None = None
         self.most_jobs: int | None = None
+        # Of StatefulSets, Jobs, kubelets and workers, those that do nothing.
+        self.halted: set[str] = set()
+        # When the workers whose training was cut short had been asked to go.
         self.cut_leases: list[str] = []
 
         self._numbers = itertools.count(1)
@@ -118,10 +121,10 @@ class SimulatedCluster:
         """Does what a plan asks for, each action twice: the second time must change nothing."""
         self.refusals.clear()
         for action in actions:
-            self._do(copy.deepcopy(action))
+            self.do(copy.deepcopy(action))
             once = self._everything()
             refused = list(self.refusals)
-            self._do(copy.deepcopy(action))
+            self.do(copy.deepcopy(action))
             self.refusals = refused
             assert self._everything() == once, f"{action} did something else when it was repeated"
 
@@ -163,12 +166,13 @@ class SimulatedCluster:
 
     def work(self) -> None:
         """Kubernetes' controllers, the kubelets and the workers do what they have to do. Training goes on."""
-        self.run_stateful_set()
-        for name in list(self.jobs):
+        if "StatefulSets" not in self.halted:
+            self.run_stateful_set()
+        for name in list(self.jobs) if "Jobs" not in self.halted else ():
             self.make_pod(name)
-        for name in list(self.pods):
+        for name in list(self.pods) if "kubelets" not in self.halted else ():
             self.start_pod(name)
-        for name in list(self.pods):
+        for name in list(self.pods) if "workers" not in self.halted else ():
             self.register(name)
         for name in list(self.workers):
             self.ask(name)
@@ -245,7 +249,7 @@ class SimulatedCluster:
                 {"name": "worker", "image": job["spec"]["template"]["spec"]["containers"][0]["image"], "state": state}
             ],
         }
-        self._count(name)
+        self.count_running(name)
 
     def register(self, name: str) -> None:
         """A worker has started and makes itself known, or ends since it cannot work."""
@@ -279,6 +283,8 @@ class SimulatedCluster:
         if worker.trial_id and self.controller_up:
             worker.trial_id, worker.seconds_in_state = 0, 0
             self.finished += 1
+            if self.finished >= self.max_trials and not self.ended:
+                self.state, self.reason = pb.Summary.SUCCEEDED, "BudgetSpent"
             self.ask(name)
 
     def end_pod(self, name: str, code: int, message: str = "", reason: str = "") -> None:
@@ -289,7 +295,7 @@ class SimulatedCluster:
         pod["status"]["containerStatuses"][0]["state"] = {
             "terminated": {"exitCode": code, "reason": reason or ("Error" if code else "Completed"), "message": message}
         }
-        self._count(name)
+        self.count_running(name)
         if code in (0, 78):
             condition = {"type": "Failed" if code else "Complete", "status": "True"}
             condition |= {"lastTransitionTime": format_time(self.now), "message": f"{name} ended with exit code {code}"}
@@ -299,7 +305,7 @@ class SimulatedCluster:
         """Its node is gone: a spot instance, say. The Job will make another."""
         self.workers.pop(name, None)
         del self.pods[name]
-        self._count(name)
+        self.count_running(name)
 
     # What a test asks. ----------------------------------------------------------------------------------------------
 
@@ -375,7 +381,8 @@ class SimulatedCluster:
 
     # The inside. ----------------------------------------------------------------------------------------------------
 
-    def _do(self, action: Action) -> None:
+    def do(self, action: Action) -> None:
+        """Does what one action asks for."""
         match action:
             case Apply(manifest=wanted):
                 self._apply(wanted)
@@ -477,7 +484,7 @@ class SimulatedCluster:
                 self.cut_leases.append(job["metadata"]["annotations"].get(DRAINING_ANNOTATION, "never"))
             del self.pods[id_]
 
-    def _count(self, pod_name: str) -> None:
+    def count_running(self, pod_name: str) -> None:
         job = self.jobs.get(job_of(pod_name))
         if job is not None:
             phases = [pod["status"]["phase"] for pod in self.pods_of(job["metadata"]["name"])]
