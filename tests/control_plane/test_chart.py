@@ -111,6 +111,8 @@ def test_the_operator_s_settings_are_the_values(cluster: Cluster, system: str, m
         "settings.storageAccessMode=ReadWriteOnce",
         "images.child.repository=mine/child",
         "images.child.tag=v2",
+        "images.repository=registry.example/kubenas",
+        "images.tag=v1",
         "images.pullPolicy=Always",
     ]
     objects = render(cluster, *(word for option in options for word in ("--set", option)))
@@ -122,7 +124,10 @@ def test_the_operator_s_settings_are_the_values(cluster: Cluster, system: str, m
     assert settings.certificate_lifetime.total_seconds() == 24 * 3600
     assert (settings.poll_seconds, settings.workers, settings.log_format) == (0.5, 8, "json")
     assert settings.storage_access_mode == "ReadWriteOnce"
-    assert (settings.controller_image, settings.child_image) == ("kubenas/controller:0.1.0", "mine/child:v2")
+    assert (settings.controller_image, settings.child_image) == (
+        "registry.example/kubenas/controller:v1",
+        "mine/child:v2",
+    )
     assert settings.image_pull_policy == "Always"
 
 

@@ -31,14 +31,16 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end -}}
 
-{{/* The reference of an image. Takes (list $ .Values.images.NAME). */}}
+{{/* The reference of an image. Takes (list $ "operator"), or another of the three. */}}
 {{- define "nas-operator.image" -}}
 {{- $root := index . 0 -}}
-{{- $image := index . 1 -}}
+{{- $images := $root.Values.images -}}
+{{- $image := index $images (index . 1) -}}
+{{- $repository := default (printf "%s/%s" $images.repository (index . 1)) $image.repository -}}
 {{- if $image.digest -}}
-{{ $image.repository }}@{{ $image.digest }}
+{{ $repository }}@{{ $image.digest }}
 {{- else -}}
-{{ $image.repository }}:{{ default $root.Chart.AppVersion $image.tag }}
+{{ $repository }}:{{ coalesce $image.tag $images.tag $root.Chart.AppVersion }}
 {{- end -}}
 {{- end -}}
 
