@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO := runs/demo
+IMAGES := operator controller child
+COMPILE := PATH="$$PATH:$(BIN)" uv pip compile -q pyproject.toml --no-emit-index-url --no-header --no-annotate \
+    --python-version 3.11
 
 .DEFAULT_GOAL := help
 
@@ -41,11 +44,16 @@ test: $(READY)  ## Run the tests, one process a core
 lint: $(READY)  ## Check format, style, types, layers, and that generated files are up to date
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy api controller_image child_image operator cli benchmarks tools/chart.py helm/nas-operator/files
+	$(BIN)/mypy api controller_image child_image operator cli benchmarks tools/chart.py tools/images helm/nas-operator/files
 	$(BIN)/lint-imports
 	$(BIN)/python -m nas_operator.crd --check -o manifests/crds
 	$(BIN)/python -m nas_api.reference --check -o docs/reference
 	$(BIN)/python tools/chart.py --check
+	@for image in $(IMAGES); do \
+	    { $(COMPILE) --offline --extra $$image -c requirements/dev.txt 2>/dev/null || \
+	      $(COMPILE) --extra $$image -c requirements/dev.txt; } | diff - requirements/$$image.txt || \
+	    { echo "requirements/$$image.txt is not what pyproject.toml and requirements/dev.txt say: run make lock-images"; exit 1; }; \
+	done
 
 .PHONY: format
 format: $(READY)  ## Format the code
@@ -70,9 +78,17 @@ reference: $(READY)  ## Generate docs/reference from the models
 	$(BIN)/python -m nas_api.reference -o docs/reference
 
 .PHONY: lock
-lock: $(READY)  ## Pin the newest versions that pyproject.toml allows in requirements/dev.txt
-	PATH="$$PATH:$(BIN)" uv pip compile --upgrade -q pyproject.toml --all-extras --no-emit-index-url --no-header --no-annotate \
-	    --python-version 3.11 -o requirements/dev.txt
+lock: $(READY)  ## Pin the newest versions that pyproject.toml allows in requirements/
+	$(COMPILE) --upgrade --all-extras -o requirements/dev.txt
+	$(MAKE) lock-images
+
+.PHONY: lock-images
+lock-images: $(READY)  ## Pin what each image needs, at the versions of requirements/dev.txt
+	for image in $(IMAGES); do $(COMPILE) --extra $$image -c requirements/dev.txt -o requirements/$$image.txt || exit; done
+
+.PHONY: images
+images:  ## Build the container images (BUILD="--base local" where no registry can be reached; tools/build-images --help)
+	tools/build-images $(BUILD)
 
 .PHONY: clean
 clean:  ## Remove the environment and what runs have left

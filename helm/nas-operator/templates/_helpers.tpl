@@ -31,28 +31,25 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end -}}
 
-{{/* The reference of an image. Takes (list $ "operator"), or another of the three. */}}
+{{/* The reference of an image. Takes (list $ .Values.images.NAME). */}}
 {{- define "nas-operator.image" -}}
 {{- $root := index . 0 -}}
-{{- $images := $root.Values.images -}}
-{{- $image := index $images (index . 1) -}}
-{{- $repository := default (printf "%s/%s" $images.repository (index . 1)) $image.repository -}}
+{{- $image := index . 1 -}}
 {{- if $image.digest -}}
-{{ $repository }}@{{ $image.digest }}
+{{ $image.repository }}@{{ $image.digest }}
 {{- else -}}
-{{ $repository }}:{{ coalesce $image.tag $images.tag $root.Chart.AppVersion }}
+{{ $image.repository }}:{{ default $root.Chart.AppVersion $image.tag }}
 {{- end -}}
 {{- end -}}
 
 {{/*
 What the operator may do where its searches are: the verbs that it uses, and no other. Secrets are read by name
-alone, so that it cannot list what is not its own. Server-side apply needs create as well as patch. Objects that are deleted
-with their search are deleted by the garbage collector.
+alone, so that it cannot list what is not its own. Server-side apply of an object that may not exist yet needs create and patch.
 */}}
 {{- define "nas-operator.rules" -}}
 - apiGroups: [kubenas.dev]
   resources: [nassearches]
-  verbs: [list, watch]
+  verbs: [get, list, watch]
 - apiGroups: [kubenas.dev]
   resources: [naspools]
   verbs: [get, list, watch, create, patch, delete]

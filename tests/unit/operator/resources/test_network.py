@@ -30,8 +30,7 @@ def pod_labels(kind: str, name: str = "digits") -> dict[str, str]:
 
 
 def selects(selector: Object, labels: dict[str, str]) -> bool:
-    wanted: dict[str, str] = selector["matchLabels"]
-    return labels.items() >= wanted.items()
+    return labels.items() >= selector["matchLabels"].items()
 
 
 def test_each_policy_is_of_the_pods_of_its_search_alone() -> None:

@@ -1,0 +1,1 @@
+"""Builds the images with docker or podman, and brings them to where containers run, without a registry."""
