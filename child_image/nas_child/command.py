@@ -21,6 +21,9 @@ from nas_child.worker import Worker, WorkerSettings
 
 logger = logging.getLogger("nas_child")
 
+# Characters of the last line of a worker that cannot work. Kubernetes takes 2,048 bytes of a log.
+_MAX_REASON = 1000
+
 _EXAMPLES = """
 examples:
   A worker on the CPU, for the controller of `nas run` on this machine:
@@ -33,7 +36,8 @@ examples:
 
 exit status:
   0   retired by the controller, or asked to end by SIGTERM or SIGINT
-  78  the configuration cannot work: manifest, data, task, device or certificates. The last line says why.
+  78  the configuration cannot work: manifest, data, task, device or certificates.
+      The last line of standard error says why: "nas_child: REASON"
 """
 
 
@@ -146,5 +150,7 @@ def main() -> int:
         asyncio.run(_work(arguments))
     except (ManifestError, CertificatesError, UnusableError) as error:
         logger.error("%s", error)  # noqa: TRY400 - the message is for a person
+        # In any log format: it becomes the termination message of a container.
+        print(f"nas_child: {'; '.join(str(error).splitlines())[:_MAX_REASON]}", file=sys.stderr)
         return os.EX_CONFIG
     return 0

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random
+import re
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -31,7 +32,7 @@ _TRANSIENT = frozenset(
 )
 _FIRST_BACKOFF = 0.1
 _MAX_BACKOFF = 5.0
-_COMPLAIN_EVERY = 30.0
+_NUMBER = re.compile(r"\d+")
 # Bytes of one message, either way. A long series of measurements is a few hundred thousand.
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 
@@ -61,7 +62,7 @@ class ControllerClient:
         self._certificates = certificates
         self._failures = 0  # since the last answer
         self._last_answer = time.monotonic()
-        self._last_complaint = float("-inf")
+        self._told: set[str] = set()  # troubles since the last answer
         self._open(channel_credentials(certificates))
         self.reconnected = False
         """Whether the connection was lost since this was last set to False: the controller may be a new one."""
@@ -75,6 +76,11 @@ class ControllerClient:
             ("grpc.max_reconnect_backoff_ms", int(_MAX_BACKOFF * 1000)),
             # Retries are made here, where they can outlast a restart.
             ("grpc.enable_retries", 0),
+            # The node of a controller that is gone does not say so.
+            ("grpc.keepalive_time_ms", 10_000),
+            ("grpc.keepalive_timeout_ms", 5_000),
+            # Proxies that a cluster sets for everybody lead out of it.
+            ("grpc.enable_http_proxy", 0),
         ]
         self._channel = grpc.aio.secure_channel(self._address, credentials, options=options)
         self._stub = trials_pb2_grpc.TrialServiceStub(self._channel)
@@ -99,40 +105,41 @@ class ControllerClient:
             except grpc.aio.AioRpcError as error:
                 if not retry or not _is_transient(error):
                     raise CallRefusedError(method, error.code(), error.details() or "") from error
-                await self._back_off(method, error)
+                await self._back_off(error)
             else:
+                now = time.monotonic()
                 if self._failures:
-                    logger.info("the controller at %s answers again", self._address)
+                    logger.info("the controller at %s answers after %.0f s", self._address, now - self._last_answer)
                 self._failures = 0
-                self._last_answer = time.monotonic()
+                self._told.clear()
+                self._last_answer = now
                 assert isinstance(answer, reply)
                 return answer
 
-    async def _back_off(self, method: str, error: grpc.aio.AioRpcError) -> None:
+    async def _back_off(self, error: grpc.aio.AioRpcError) -> None:
         self._failures += 1
         self.reconnected = True
-        now = time.monotonic()
-        if now - self._last_complaint > _COMPLAIN_EVERY:
-            self._last_complaint = now
-            logger.warning(
-                "the controller at %s cannot be reached, for %.0f s so far; trying on: %s: %s (%s)",
-                self._address,
-                now - self._last_answer,
-                method,
-                error.details(),
-                error.code().name,
-            )
+        self._tell_once(f"{error.details()} ({error.code().name})")
         # Full jitter: the workers of a restarted controller come back spread out.
-        await asyncio.sleep(random.uniform(0, min(_MAX_BACKOFF, _FIRST_BACKOFF * 2 ** min(self._failures, 16))))  # noqa: S311
+        delay = random.uniform(0, min(_MAX_BACKOFF, _FIRST_BACKOFF * 2 ** min(self._failures, 16)))  # noqa: S311
+        logger.debug("trying again in %.1f s: %s", delay, error.details())
+        await asyncio.sleep(delay)
         if self._failures % 3 == 0:
             await self._renew()
+
+    def _tell_once(self, trouble: str) -> None:
+        """Logs a kind of trouble once, until there is an answer again."""
+        kind = _NUMBER.sub("", trouble)  # without addresses and times
+        if kind not in self._told:
+            self._told.add(kind)
+            logger.warning("the controller at %s cannot be reached; trying until it can: %s", self._address, trouble)
 
     async def _renew(self) -> None:
         """Makes the channel anew: its certificates may have been rotated, or its address be another machine's now."""
         try:
             credentials = channel_credentials(self._certificates)
         except CertificatesError as error:
-            logger.warning("%s; the old ones stay in use", error)
+            self._tell_once(f"{error}; the old certificates stay in use")
             return
         old = self._channel
         self._open(credentials)

@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,7 +22,6 @@ logger = logging.getLogger(__name__)
 
 _MAX_PACKET = 65536
 _MAX_LINE = 1024 * 1024
-_KEPT_LINES = 20
 # Seconds until a fork server that was asked to kill a trial, or to end, is itself killed.
 _PATIENCE = 15.0
 
@@ -88,7 +86,7 @@ class ForkServerClient:
         self._ready: asyncio.Future[Ready] | None = None
         self._is_ready = False
         self._output: asyncio.Task[None] | None = None
-        self._last_lines: deque[str] = deque(maxlen=_KEPT_LINES)
+        self._last_line = ""
         self._buried = asyncio.Event()
         self._scratch = ""
         self._trial = 0
@@ -109,7 +107,7 @@ class ForkServerClient:
 
         Raises:
             UnusableError: it cannot run any trial; the message says why.
-            ForkServerDiedError: it ended before it was ready; the message has its last words.
+            ForkServerDiedError: it ended before it was ready; the message has its last line.
         """
         loop = asyncio.get_running_loop()
         # Orphans of a fork server that was killed come here, where they are killed.
@@ -134,7 +132,7 @@ class ForkServerClient:
         ours.setblocking(False)
         self._connection = ours
         self._ready, self._is_ready = loop.create_future(), False
-        self._last_lines.clear()
+        self._last_line = ""
         self._buried.clear()
         self._channel = None
         self._output = loop.create_task(self._relay_output(self._process))
@@ -239,10 +237,10 @@ class ForkServerClient:
         if self._output is not None:
             await self._output
         how = f"was killed by {process_tree.signal_name(-status)}" if status < 0 else f"ended with status {status}"
-        words = "".join(f"\n  {line}" for line in self._last_lines)
+        words = f": {self._last_line}" if self._last_line else ""
         for waiting in (self._ready, self._channel.ended if self._channel else None):
             if waiting is not None and not waiting.done():
-                waiting.set_exception(ForkServerDiedError(f"the fork server {how}{':' if words else ''}{words}"))
+                waiting.set_exception(ForkServerDiedError(f"the fork server {how}{words}"))
                 waiting.exception()  # perhaps nobody waits: no warning, then
         self._process = None
         self._buried.set()
@@ -262,7 +260,7 @@ class ForkServerClient:
                 if not line:
                     return
                 text = line.decode(errors="replace").rstrip()
-                self._last_lines.append(text)
+                self._last_line = text or self._last_line
                 logger.info("fork server: %s", text)
         finally:
             transport.close()

@@ -110,7 +110,7 @@ class Worker:
             except ForkServerDiedError as error:
                 self._deaths += 1
                 if start == _MAX_STARTS:
-                    raise UnusableError(f"{error}\nIt was started {start} times") from error
+                    raise UnusableError(f"{error} (it was started {start} times)") from error
                 logger.warning("%s; starting another", error)
             else:
                 logger.info("ready on %s after %.1f s", self._ready.device, time.monotonic() - began)

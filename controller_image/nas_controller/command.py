@@ -7,6 +7,7 @@ import logging
 import signal
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from nas_api.certificates import CertificatesError
@@ -14,7 +15,7 @@ from nas_api.manifest import ManifestError, load_manifest
 
 from nas_controller.engine import Engine
 from nas_controller.job_runner_process import JobRunnerDiedError, JobRunnerProcess
-from nas_controller.journal.journal import JournalError
+from nas_controller.journal.journal import JournalError, JournalInUseError, StorageError
 from nas_controller.journal.sqlite import SqliteJournal
 from nas_controller.service.coordinator import Coordinator
 from nas_controller.service.server import CannotListenError, start_server
@@ -22,6 +23,10 @@ from nas_controller.service.server import CannotListenError, start_server
 logger = logging.getLogger("nas_controller")
 
 EX_CONFIG = 78
+# Characters of the last line of a controller that cannot work. Kubernetes takes 2,048 bytes of a log.
+_MAX_REASON = 1000
+# Seconds between two tries to open a journal that is in use.
+_LOCK_INTERVAL = 0.5
 # Seconds that calls under way have to end when the controller stops.
 _GRACE = 1.0
 # Garbage is looked for after this many new objects, and among older ones after as many searches: less often than by
@@ -29,11 +34,11 @@ _GRACE = 1.0
 _COLLECT_AFTER = (7000, 20, 50)
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main() -> int:
     """Runs a controller until SIGTERM or SIGINT.
 
     Returns:
-        The exit status; 78 means that the configuration is unusable.
+        The exit status; 78 means that the configuration is unusable: the last line on standard error says why.
     """
     parser = argparse.ArgumentParser(
         prog="python -m nas_controller",
@@ -50,30 +55,46 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--address-file", type=Path, metavar="FILE", help="where to write HOST:PORT once it serves")
     parser.add_argument("--log-level", default="INFO", choices=["DEBUG", "INFO", "WARNING", "ERROR"])
-    options = parser.parse_args(arguments)
+    options = parser.parse_args()
     logging.basicConfig(level=options.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     gc.set_threshold(*_COLLECT_AFTER)
     try:
         manifest = load_manifest(options.manifest)
         with (
             JobRunnerProcess(manifest.spec) as runner,
-            SqliteJournal(options.state / "journal.sqlite", manifest.full_name) as journal,
+            _open_journal(options.state / "journal.sqlite", manifest.full_name) as journal,
         ):
             # Process 1 of a container inherits orphans, and nobody else would reap them.
             signal.signal(signal.SIGCHLD, signal.SIG_IGN)
             engine = Engine(manifest, journal, runner)
             asyncio.run(_serve(engine, runner, options.certificates, options.listen, options.address_file))
+    except (JobRunnerDiedError, StorageError) as error:
+        return _tell(error, 1)
     except (ManifestError, JournalError, CertificatesError, CannotListenError, ValueError) as error:
-        print(f"nas_controller: {error}", file=sys.stderr)
-        return EX_CONFIG
-    except JobRunnerDiedError as error:
-        logger.critical("cannot go on: %s", error)
-        return 1
+        return _tell(error, EX_CONFIG)
     except ExceptionGroup as group:  # the learner has died; what happens to the journal is a JournalError on closing it
-        for cause in group.exceptions:
-            logger.critical("cannot go on: %s", cause)
-        return 1
+        return _tell(group.exceptions[0], 1)
     return 0
+
+
+def _tell(error: Exception, status: int) -> int:
+    """Logs why the controller ends. In one line, too: the last line becomes the termination message of a container."""
+    logger.error("%s", error)
+    print(f"nas_controller: {'; '.join(str(error).splitlines())[:_MAX_REASON]}", file=sys.stderr)
+    return status
+
+
+def _open_journal(path: Path, search: str) -> SqliteJournal:
+    """Opens the journal, when another controller has let go of it: that of a pod, say, that is being replaced."""
+    waiting = False
+    while True:
+        try:
+            return SqliteJournal(path, search)
+        except JournalInUseError as error:
+            if not waiting:
+                logger.warning("%s; waiting for its end", str(error).partition(". ")[0])
+            waiting = True
+            time.sleep(_LOCK_INTERVAL)
 
 
 async def _serve(

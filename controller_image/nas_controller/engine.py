@@ -107,7 +107,8 @@ class Engine:
         self._last_trial = recovered.last_trial
         self._last_sequence = recovered.last_sequence
         self.epoch = recovered.epoch + 1
-        self.journal.write(ControllerStarted(self.epoch, time.time())).result()
+        # Not waited for: who is asked what the search waits for must be able to answer, also when its disk is full.
+        self.journal.write(ControllerStarted(self.epoch, time.time()))
         best = self.journal.best(limit=1)
         self.progress = Progress.recovered(recovered, best[0].reward if best else None)
         self._recorded_seconds = self.progress.active_seconds

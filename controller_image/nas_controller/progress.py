@@ -32,7 +32,7 @@ class Progress:
 
     counts: dict[TrialState, int] = field(default_factory=dict)
     consecutive_failures: int = 0
-    best_reward: float | None = None
+    best_reward: float | None = None  # of the trials that succeeded, as in `JournalReader.best`
     device_seconds: float = 0.0
     active_seconds: float = 0.0
     leases_expired: int = 0
@@ -62,7 +62,8 @@ class Progress:
             self.consecutive_failures += 1
             return
         self.consecutive_failures = 0
-        if self.best_reward is None or reward > self.best_reward:
+        # One that was stopped early has not shown what it is worth.
+        if state is TrialState.SUCCEEDED and (self.best_reward is None or reward > self.best_reward):
             self.best_reward = reward
 
     def verdict(self, budget: Budget) -> Verdict | None:

@@ -21,7 +21,7 @@ def start_control_plane_only(layout: Layout, programs: Programs, *, end_with_us:
     layout.create()
     processes = Processes(layout.processes, layout.logs, end_with_us=end_with_us)
     with free_port() as port:
-        network = Network("127.0.0.1", port, pods="198.18.0.0/16", services="10.96.0.0/16", advertise=False)
+        network = Network("127.0.0.1", port, pods="198.18.0.0/16", services="127.96.0.0/16", advertise=False)
         write_credentials(layout, network.api_url, network.api_names, NODE, "127.0.0.1")
         start_control_plane(layout, programs, processes, network)
     return Cluster(layout.kubeconfig, programs, processes)

@@ -26,9 +26,10 @@ def _serve(arguments: list[str], log: Path) -> None:
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
-    from nas_controller.command import main
+    from nas_controller.__main__ import main
 
-    sys.exit(main(arguments))
+    sys.argv[1:] = arguments
+    sys.exit(main())
 
 
 @dataclass
@@ -40,6 +41,7 @@ class ControllerProcess:
     authority: CertificateAuthority = field(init=False)
     process: BaseProcess | None = None
     listen: str = "127.0.0.1:0"
+    state: Path | None = None  # None: the directory
 
     def __post_init__(self) -> None:
         self.authority = CertificateAuthority.create(self.search, timedelta(days=1))
@@ -60,13 +62,22 @@ class ControllerProcess:
 
     def start(self) -> None:
         """Starts the process and waits until it serves."""
-        address = self.directory / "address"
-        address.unlink(missing_ok=True)
+        self.start_without_waiting()
+        self.wait_until_it_serves()
+
+    def start_without_waiting(self) -> None:
+        """Starts the process."""
+        (self.directory / "address").unlink(missing_ok=True)
         arguments = ["--manifest", "search.yaml", "--certificates", "server", "--address-file", "address"]
         arguments = [a if a.startswith("--") else str(self.directory / a) for a in arguments]
-        arguments += ["--state", str(self.directory), "--listen", self.listen]
+        arguments += ["--state", str(self.state or self.directory), "--listen", self.listen]
         self.process = _FORKS.Process(target=_serve, args=(arguments, self.log), daemon=False)
         self.process.start()
+
+    def wait_until_it_serves(self) -> None:
+        """Waits until the process has told its address."""
+        assert self.process is not None
+        address = self.directory / "address"
         while not address.exists():
             self.process.join(0.01)
             assert self.process.is_alive(), f"the controller ended: {self.log.read_text()}"

@@ -13,7 +13,7 @@ EX_CONFIG = 78  # sysexits.h: what a controller or worker exits with when its co
 _MOST_FAILURES = 5  # in a row, without progress between them
 _FIRST_DELAY, _LONGEST_DELAY = 0.5, 10.0  # seconds
 _TAIL_LINES = 12
-_ERROR = re.compile(r"^\S+ ERROR\s+|^nas_controller: ")  # how the message that a controller or worker ends with begins
+_PROGRAM = re.compile(r"^nas_(controller|child): ")  # how the last line of one that cannot work begins
 _END_WITH_PARENT = (sys.executable, "-m", "nas_cli.running.end_with_parent")
 
 
@@ -149,10 +149,8 @@ class SupervisedProcess:
         return "\n".join([line for line in lines if line.strip()][-_TAIL_LINES:])
 
     def _last_error(self) -> str:
-        """The error that it ended with: its last message of level ERROR, or its last line."""
-        lines = self.last_words().splitlines() or [f"see {self.log}"]
-        starts = [index for index, line in enumerate(lines) if _ERROR.search(line)] or [len(lines) - 1]
-        return "\n".join([_ERROR.split(lines[starts[-1]])[-1], *lines[starts[-1] + 1 :]])
+        """The reason that one that cannot work ends with: its last line."""
+        return _PROGRAM.sub("", (self.last_words().splitlines() or [f"see {self.log}"])[-1])
 
     def _send(self, signum: signal.Signals, *, group: bool = False) -> None:
         if self._popen is None or self._popen.poll() is not None:

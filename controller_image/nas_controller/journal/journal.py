@@ -18,6 +18,14 @@ class JournalError(Exception):
     """The journal cannot be opened or is not this search's; the message says where it is and what to do."""
 
 
+class JournalInUseError(JournalError):
+    """Another process has the journal open."""
+
+
+class StorageError(JournalError):
+    """The storage does not take what must be written: it is full, or fails. It may be mended while nobody looks."""
+
+
 class TrialState(StrEnum):
     """Where a trial stands. The last three are final: the trial has a result."""
 
@@ -326,5 +334,6 @@ class Journal(JournalReader):
         """Makes everything written durable and lets go of the storage.
 
         Raises:
-            JournalError: the last writes could not be made durable, the disk being full; their futures say so too.
+            StorageError: the last writes could not be made durable, the disk being full; their futures say so too.
+            JournalError: a write contradicted those before it.
         """

@@ -2,11 +2,12 @@
 
 import fcntl
 import os
+import socket
 import sqlite3
 from pathlib import Path
 from typing import TextIO
 
-from nas_controller.journal.journal import JournalError
+from nas_controller.journal.journal import JournalError, JournalInUseError, StorageError
 from nas_controller.journal.schema import APPLICATION_ID, MIGRATIONS, SCHEMA_VERSION
 
 
@@ -14,7 +15,8 @@ def lock(path: Path) -> TextIO:
     """Makes the directory of the journal at `path` and takes the lock file beside it, until the result is closed.
 
     Raises:
-        JournalError: the directory cannot be made or written, or a live process has the lock.
+        JournalInUseError: a live process has the lock.
+        JournalError: the directory cannot be made or written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -35,14 +37,14 @@ def lock(path: Path) -> TextIO:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         file.seek(0)
-        holder = file.read().strip() or "unknown"
+        holder = file.read().strip() or "which is just starting"
         file.close()
-        raise JournalError(
-            f"the journal {path} is in use by another process (pid {holder}). "
+        raise JournalInUseError(
+            f"the journal {path} is in use by another process ({holder}). "
             "Stop that process first, or choose another state directory."
         ) from error
     file.truncate(0)
-    file.write(str(os.getpid()))
+    file.write(f"pid {os.getpid()} on {socket.gethostname()}")
     file.flush()
     return file
 
@@ -120,7 +122,10 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
 def _cannot_open(path: Path | None, error: sqlite3.Error) -> JournalError:
     if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
         return JournalError(f"{path} is not a journal: it is not a SQLite database. Move it away.")
-    return JournalError(
+    kind = (
+        StorageError if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR) else JournalError
+    )
+    return kind(
         f"cannot open the journal {path}: {error} ({error.sqlite_errorname}). "
         "Check that the file and its directory can be written and that the disk has room."
     )

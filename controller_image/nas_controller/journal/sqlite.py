@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nas_controller.journal.apply import apply
-from nas_controller.journal.journal import Journal, JournalError, Record
+from nas_controller.journal.journal import Journal, JournalError, Record, StorageError
 from nas_controller.journal.opening import lock, open_for_reading, open_for_writing
 from nas_controller.journal.reader import SqliteReader
 
@@ -55,7 +55,9 @@ class SqliteJournal(SqliteReader, Journal):
         search: namespace/name.
 
     Raises:
-        JournalError: the journal is not this search's, in use, of a newer version, or not writable.
+        JournalInUseError: another process has it open.
+        StorageError: there is no room to open it.
+        JournalError: the journal is not this search's, of a newer version, or not writable.
     """
 
     def __init__(self, path: Path | str, search: str) -> None:
@@ -158,7 +160,7 @@ class SqliteJournal(SqliteReader, Journal):
             except sqlite3.Error as error:
                 self._problem = self._explain(error)
             if last_try:
-                raise JournalError(f"closed before everything was written: {self._problem}")
+                raise StorageError(f"closed before everything was written: {self._problem}")
             with self._changed:
                 self._changed.wait_for(lambda: self._closing, timeout=delay)
             delay = min(2 * delay, _LONGEST_RETRY_SECONDS)

@@ -287,8 +287,12 @@ class Coordinator:
     async def _tick(self) -> None:
         last = time.monotonic()
         was = self.engine.verdict
+        problem = ""
         while True:
             await asyncio.sleep(_TICK)
+            if bool(problem) != bool(self.engine.journal.problem()):
+                problem = self.engine.journal.problem()
+                logger.warning("%s", problem or "the journal can be written again")
             for lease in self.engine.expire_leases():
                 logger.warning("the lease of worker %s on trial %d expired", lease.worker, lease.trial)
                 self._idle(lease.worker)

@@ -31,25 +31,28 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end -}}
 
-{{/* The reference of an image. Takes (list $ .Values.images.NAME). */}}
+{{/* The reference of an image. Takes (list $ "operator"), or another of the three. */}}
 {{- define "nas-operator.image" -}}
 {{- $root := index . 0 -}}
-{{- $image := index . 1 -}}
+{{- $images := $root.Values.images -}}
+{{- $image := index $images (index . 1) -}}
+{{- $repository := default (printf "%s/%s" $images.repository (index . 1)) $image.repository -}}
 {{- if $image.digest -}}
-{{ $image.repository }}@{{ $image.digest }}
+{{ $repository }}@{{ $image.digest }}
 {{- else -}}
-{{ $image.repository }}:{{ default $root.Chart.AppVersion $image.tag }}
+{{ $repository }}:{{ coalesce $image.tag $images.tag $root.Chart.AppVersion }}
 {{- end -}}
 {{- end -}}
 
 {{/*
 What the operator may do where its searches are: the verbs that it uses, and no other. Secrets are read by name
-alone, so that it cannot list what is not its own. Server-side apply of an object that may not exist yet needs create and patch.
+alone, so that it cannot list what is not its own. Server-side apply needs create as well as patch. Objects that are deleted
+with their search are deleted by the garbage collector.
 */}}
 {{- define "nas-operator.rules" -}}
 - apiGroups: [kubenas.dev]
   resources: [nassearches]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [kubenas.dev]
   resources: [naspools]
   verbs: [get, list, watch, create, patch, delete]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from nas_api.certificates import (
     CA_FILE,
@@ -30,10 +30,20 @@ from nas_operator.names import (
 )
 from nas_operator.observed import Object
 from nas_operator.resources.controller import controller_host
-from nas_operator.resources.owner import is_owned, owned_metadata
+from nas_operator.resources.owner import owned_metadata
 
 # Of the authority's own certificate.
 AUTHORITY_LIFETIME = timedelta(days=3650)
+
+# What reading a certificate or a key raises that is none, or that another authority made.
+_UNUSABLE = (
+    CertificatesError,
+    InvalidSignature,
+    TypeError,
+    UnsupportedAlgorithm,
+    ValueError,
+    x509.ExtensionNotFound,
+)
 
 
 def plan_certificates(
@@ -43,7 +53,7 @@ def plan_certificates(
 
     Args:
         search: whose certificates they are.
-        secrets: by name, those that are there.
+        secrets: by name, those of the search that are there.
         now: UTC.
         lifetime: of the certificates.
 
@@ -51,12 +61,11 @@ def plan_certificates(
         Nothing when all is well. A new authority first, if one is needed, and then all certificates.
     """
     name = authority_name(search.metadata.name)
-    own = {name: secret for name, secret in secrets.items() if is_owned(search, secret)}
     wanted = tuple(_wanted(search, lifetime))
-    authority = _authority_in(search, own.get(name))
+    authority = _authority_in(search, secrets.get(name))
     if authority is None or now >= renewal_time(authority):
         return (CreateAuthority(name), *wanted)
-    return tuple(issue for issue in wanted if not _is_good(own.get(issue.secret), issue, authority, now))
+    return tuple(issue for issue in wanted if not _is_good(secrets.get(issue.secret), issue, authority, now))
 
 
 def load_authority(search: NASSearch, secret: Object) -> CertificateAuthority:
@@ -112,10 +121,10 @@ def _is_good(secret: Object | None, issue: IssueCertificate, authority: bytes, n
     try:
         certificate = x509.load_pem_x509_certificate(_value(secret, CERTIFICATE_FILE))
         key = serialization.load_pem_private_key(_value(secret, KEY_FILE), password=None)
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         certificate.verify_directly_issued_by(x509.load_pem_x509_certificate(authority))
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         trusts = _value(secret, CA_FILE) == authority
-    except (CertificatesError, ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound):
+    except _UNUSABLE:
         return False
     begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     return (

@@ -12,7 +12,7 @@ from nas_operator.names import (
 )
 from nas_operator.observed import Object
 from nas_operator.resources.applied import digest, stamped
-from nas_operator.resources.manifest import FILE, without_defaults
+from nas_operator.resources.manifest import MANIFEST_FILE, without_defaults
 from nas_operator.resources.owner import owned_metadata
 from nas_operator.resources.pod import CERTIFICATES_DIRECTORY, MANIFEST_DIRECTORY, Mount, build_pod_spec
 from nas_operator.settings import Settings
@@ -88,7 +88,7 @@ def build_stateful_set(
         "image": image,
         "command": ["python", "-m", "nas_controller"],
         "args": [
-            f"--manifest={MANIFEST_DIRECTORY}/{FILE}",
+            f"--manifest={MANIFEST_DIRECTORY}/{MANIFEST_FILE}",
             f"--state={_STATE_DIRECTORY}",
             f"--certificates={CERTIFICATES_DIRECTORY}",
             f"--listen=0.0.0.0:{CONTROLLER_PORT}",

@@ -9,7 +9,7 @@ from nas_operator.observed import Object
 from nas_operator.resources.applied import stamped
 from nas_operator.resources.owner import owned_metadata
 
-FILE = "search.yaml"
+MANIFEST_FILE = "search.yaml"
 
 
 def build_manifest(search: NASSearch) -> Object:
@@ -27,7 +27,7 @@ def build_manifest(search: NASSearch) -> Object:
             "apiVersion": "v1",
             "kind": "ConfigMap",
             "metadata": owned_metadata(search, manifest_name(search.metadata.name), "manifest"),
-            "data": {FILE: write_yaml({key: document[key] for key in order if key in document})},
+            "data": {MANIFEST_FILE: write_yaml({key: document[key] for key in order if key in document})},
         }
     )
 

@@ -20,8 +20,7 @@ def owned_metadata(search: NASSearch, name: str, component: str, more_labels: di
         "name": name,
         "namespace": search.metadata.namespace,
         "labels": labels(search.metadata.name, component) | (more_labels or {}),
-        # With `controller` the API server refuses an object of this name that another search owns. The owner may be
-        # deleted before what it owns: nothing that goes wrong there can keep it.
+        # The search can always be deleted, and goes first: nothing that holds up what it owns can keep it.
         "ownerReferences": [
             {
                 "apiVersion": API_VERSION,
@@ -33,9 +32,3 @@ def owned_metadata(search: NASSearch, name: str, component: str, more_labels: di
             }
         ],
     }
-
-
-def is_owned(search: NASSearch, observed: Object) -> bool:
-    """Whether `observed` belongs to this very search, and not to an earlier one of the same name."""
-    references = observed["metadata"].get("ownerReferences", ())
-    return any(reference["uid"] == search.metadata.uid for reference in references)

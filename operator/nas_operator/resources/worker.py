@@ -17,7 +17,7 @@ from nas_operator.names import (
 from nas_operator.observed import Object
 from nas_operator.resources.applied import digest, stamped
 from nas_operator.resources.controller import CONTROLLER_PORT, controller_host
-from nas_operator.resources.manifest import FILE, without_defaults
+from nas_operator.resources.manifest import MANIFEST_FILE, without_defaults
 from nas_operator.resources.owner import owned_metadata
 from nas_operator.resources.pod import CERTIFICATES_DIRECTORY, MANIFEST_DIRECTORY, Mount, build_pod_spec
 from nas_operator.settings import Settings
@@ -120,14 +120,15 @@ def build_job(search: NASSearch, pool: Pool, slot: int, image: str, settings: Se
 def _container(search: NASSearch, pool: Pool, image: str) -> Object:
     trainer = search.spec.trainer
     # The root file system is read-only, so that a home there would be of no use.
-    variables = [{"name": name, "value": value} for name, value in ({"HOME": "/tmp"} | trainer.environment).items()]  # noqa: S108
-    pod_name = {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}
+    variables = {"HOME": "/tmp"} | trainer.environment  # noqa: S108
+    environment: dict[str, Object] = {name: {"value": value} for name, value in variables.items()}
+    environment["POD_NAME"] = {"valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}
     container: Object = {
         "name": CONTAINER,
         "image": image,
         "command": ["python", "-m", "nas_child"],
         "args": [
-            f"--manifest={MANIFEST_DIRECTORY}/{FILE}",
+            f"--manifest={MANIFEST_DIRECTORY}/{MANIFEST_FILE}",
             f"--controller={controller_host(search)}:{CONTROLLER_PORT}",
             f"--certificates={CERTIFICATES_DIRECTORY}",
             f"--pool={pool.name}",
@@ -138,7 +139,7 @@ def _container(search: NASSearch, pool: Pool, image: str) -> Object:
             f"--grace-seconds={_RELEASE_SECONDS}",
             "--log-format=json",
         ],
-        "env": [*(variable for variable in variables if variable["name"] != "POD_NAME"), pod_name],
+        "env": [{"name": name} | source for name, source in environment.items()],
     }
     if trainer.environment_secret is not None:
         container["envFrom"] = [{"secretRef": {"name": trainer.environment_secret}}]

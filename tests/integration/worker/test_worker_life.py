@@ -52,6 +52,7 @@ def start(tmp_path: Path, fresh_controller: ScriptedController, certificates: Pa
     """Starts workers that are killed when the test is over."""
     started: list[WorkerProcess] = []
     (tmp_path / "the_task.py").write_text(TASK)
+    (tmp_path / "broken.py").write_text("1 / 0")
 
     def start(*arguments: str, certificates: Path = certificates / "worker", **trainer: Any) -> WorkerProcess:
         write_manifest(tmp_path / "search.yaml", {"task": "the_task:task", **trainer})
@@ -260,7 +261,14 @@ def test_a_worker_that_the_controller_does_not_accept_is_misconfigured(
     fresh_controller.fail_next["Register"] = [grpc.StatusCode.FAILED_PRECONDITION]
     worker = start()
     assert worker.wait() == EX_CONFIG
-    assert "the controller refuses Register: as the test wants it" in worker.log.splitlines()[-1]
+    assert reason_of(worker) == "the controller refuses Register: as the test wants it (FAILED_PRECONDITION)"
+
+
+def reason_of(worker: WorkerProcess) -> str:
+    """What the last line of its standard error says, in any log format."""
+    name, _, reason = worker.log.splitlines()[-1].partition(": ")
+    assert name == "nas_child"
+    return reason
 
 
 @pytest.mark.parametrize(
@@ -272,6 +280,9 @@ def test_a_worker_that_the_controller_does_not_accept_is_misconfigured(
         ({}, ["--device", "cuda:99"], "GPU"),
         ({}, ["--device", "abacus"], "abacus"),
         ({}, ["--manifest", "missing.yaml"], "missing.yaml"),
+        ({"task": "broken:task"}, [], "importing 'broken' raised ZeroDivisionError: division by zero"),
+        ({"epochs": 0, "dropout": 1}, [], "spec.trainer.dropout"),
+        ({}, ["--pool", "other", "--log-format", "text"], "no pool 'other'; its pools are default"),
         ({}, ["--pool", "other"], "no pool 'other'; its pools are default"),
         ({}, ["--certificates", "nowhere"], "nowhere/ca.crt"),
     ],
@@ -281,19 +292,45 @@ def test_a_configuration_that_cannot_work_is_exit_status_78_and_one_line_that_sa
 ) -> None:
     worker = start(*arguments, **trainer)
     assert worker.wait() == EX_CONFIG
-    assert words in worker.log.splitlines()[-1]
+    assert words in reason_of(worker)
 
 
 def test_a_fork_server_that_dies_again_and_again_before_it_is_ready_is_exit_status_78(
     start: Start, tmp_path: Path
 ) -> None:
     worker = start()
-    (tmp_path / "the_task.py").write_text("import os, sys; print('no more luck', file=sys.stderr); os._exit(9)")
+    program = "import os, sys; print('loading\\nno more luck', file=sys.stderr); os._exit(9)"
+    (tmp_path / "the_task.py").write_text(program)
     assert worker.wait() == EX_CONFIG
-    last = worker.log.splitlines()[-1]
-    assert "no more luck" in last
-    assert "ended with status 9" in last
-    assert "4 times" in last
+    assert reason_of(worker) == "the fork server ended with status 9: no more luck (it was started 4 times)"
+
+
+def test_a_worker_waits_for_a_controller_that_is_not_there_yet_and_says_so_once(
+    start: Start, fresh_controller: ScriptedController
+) -> None:
+    fresh_controller.stop()
+    worker = start("--log-level", "DEBUG")
+    eventually(lambda: "cannot be reached" in worker.log, "the worker tells")
+    wait_for_connection_attempts(worker, 8)
+    fresh_controller.start()
+    assert fresh_controller.result_of(fresh_controller.assign()).outcome == pb.SUCCEEDED
+    assert worker.log.count("cannot be reached; trying until it can") == 1
+    assert worker.log.count("answers after") == 1
+
+
+def wait_for_connection_attempts(worker: WorkerProcess, count: int) -> None:
+    """Waits while a worker tries to connect: its debug log has a line for each attempt."""
+    eventually(lambda: worker.log.count("trying again") >= count, "the worker tries on")
+
+
+def test_a_worker_waits_for_a_name_that_is_not_known_yet(start: Start) -> None:
+    worker = start("--controller", "controller.invalid:50051", "--log-level", "DEBUG")
+    eventually(lambda: "errors resolving controller.invalid" in worker.log, "the worker tells")
+    wait_for_connection_attempts(worker, 5)
+    assert worker.process.poll() is None
+    assert worker.log.count("cannot be reached; trying until it can") == 1
+    worker.kill(signal.SIGTERM)
+    assert worker.wait() == 0
 
 
 def test_a_worker_with_the_certificate_of_another_search_tells_and_tries_on(start: Start, tmp_path: Path) -> None:

@@ -143,6 +143,21 @@ def test_a_search_that_ended_by_its_budget_goes_on_with_a_larger_one(
         assert engine.progress.finished == 2
 
 
+def test_the_best_reward_is_the_same_before_and_after_a_restart(tmp_path: Path) -> None:
+    with journal(tmp_path / "journal.sqlite") as records:
+        engine = Driven(manifest(), records)
+        for state, reward in (
+            (TrialState.SUCCEEDED, 0.3),
+            (TrialState.STOPPED_EARLY, 0.9),
+            (TrialState.SUCCEEDED, 0.5),
+            (TrialState.FAILED, 0.0),
+        ):
+            engine.complete(engine.lease(), TrialResult(state, reward=reward))
+        assert engine.progress.best_reward == 0.5
+    with journal(tmp_path / "journal.sqlite") as records:
+        assert Driven(manifest(), records).progress.best_reward == 0.5
+
+
 # Suspension. ----------------------------------------------------------------------------------------------------------
 
 

@@ -37,6 +37,10 @@ def test_the_reward_of_a_failed_trial_reaches_no_target() -> None:
     assert progress((FAILED, 0.0)).verdict(Budget(target_reward=-1.0)) is None
 
 
+def test_the_reward_of_a_trial_stopped_early_reaches_no_target() -> None:
+    assert progress((OK, 0.1), (TrialState.STOPPED_EARLY, 0.9)).verdict(Budget(target_reward=0.5)) is None
+
+
 def test_time_over_ends_the_search() -> None:
     made = progress((OK, 0.5))
     made.active_seconds = 3600.0

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from nas_controller.journal.journal import JournalError
+from nas_controller.journal.journal import JournalError, StorageError
 from nas_controller.journal.sqlite import SqliteJournal
 
 from .study import Study, fill, random_writes
@@ -85,7 +85,7 @@ def test_closing_while_the_disk_is_full_fails_what_could_not_be_written_and_keep
         futures.append(journal.write(*next(writes)))
         wait_for(lambda: futures[-1].done() or journal.problem())
 
-    with pytest.raises(JournalError, match=r"closed before everything was written: .* the disk is full"):
+    with pytest.raises(StorageError, match=r"closed before everything was written: .* the disk is full"):
         journal.close()
     with pytest.raises(JournalError, match="the disk is full"):
         futures[-1].result()
@@ -96,7 +96,7 @@ def test_closing_while_the_disk_is_full_fails_what_could_not_be_written_and_keep
 def test_a_full_disk_is_told_when_a_journal_is_opened(small_disk: Path) -> None:
     (small_disk / "ballast").write_bytes(bytes(2 * 2**20 - 8192))
 
-    with pytest.raises(JournalError, match=r"cannot open the journal .* full .*disk has room"):
+    with pytest.raises(StorageError, match=r"cannot open the journal .* full .*disk has room"):
         SqliteJournal(small_disk / "journal.sqlite", "default/digits")
 
 

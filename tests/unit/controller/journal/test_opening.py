@@ -1,13 +1,15 @@
 """Which file a SQLite journal opens, and what it says of one that it does not."""
 
 import os
+import re
+import socket
 import sqlite3
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from nas_controller.journal.journal import FactLearned, JournalError
+from nas_controller.journal.journal import FactLearned, JournalError, JournalInUseError
 from nas_controller.journal.reader import SqliteReader
 from nas_controller.journal.schema import SCHEMA_VERSION
 from nas_controller.journal.sqlite import SqliteJournal
@@ -70,7 +72,8 @@ def test_every_commit_is_synced_to_the_disk(path: Path) -> None:
 
 def test_a_journal_that_a_live_process_has_open_is_refused_until_it_is_closed(path: Path) -> None:
     first = SqliteJournal(path, SEARCH)
-    with pytest.raises(JournalError, match=rf"journal.sqlite is in use by another process \(pid {os.getpid()}\). Stop"):
+    holder = rf"pid {os.getpid()} on {re.escape(socket.gethostname())}"
+    with pytest.raises(JournalInUseError, match=rf"journal.sqlite is in use by another process \({holder}\). Stop"):
         SqliteJournal(path, SEARCH)
     first.close()
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nas_operator.observed import Object
 from nas_operator.resources.applied import digest, is_applied, stamped
-from nas_operator.resources.owner import is_owned, owned_metadata
+from nas_operator.resources.owner import owned_metadata
 
 from tests.unit.operator.resources.searches import search_of
 
@@ -48,8 +48,6 @@ def test_what_is_not_there_or_was_made_by_another_is_not() -> None:
 def test_what_belongs_to_an_earlier_search_of_the_same_name_is_not(inputs: list[str] | None) -> None:
     mine, earlier = (stamped(an_object("spec", uid), inputs) for uid in ("second", "first"))
     assert not is_applied(mine, earlier)
-    assert is_owned(search_of(uid="second"), mine)
-    assert not is_owned(search_of(uid="second"), earlier)
 
 
 def test_with_inputs_only_they_count() -> None:

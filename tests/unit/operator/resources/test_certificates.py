@@ -106,7 +106,6 @@ def test_a_secret_is_what_a_pod_mounts() -> None:
         pytest.param(lambda secret: with_file(secret, "tls.key", GOOD[CA]["data"]["tls.key"]), id="another's key"),
         pytest.param(lambda secret: with_file(secret, "tls.crt", GOOD[CA]["data"]["tls.crt"]), id="no identity"),
         pytest.param(lambda _: made()[CPU], id="of another authority"),
-        pytest.param(lambda secret: secret | {"metadata": {"name": "x"}}, id="without an owner"),
     ],
 )
 def test_a_certificate_that_is_broken_is_made_anew_alone(secret: str, spoil: Callable[[Object], Object]) -> None:
@@ -130,7 +129,6 @@ def test_the_certificate_of_another_party_will_not_do() -> None:
         pytest.param(lambda secret: with_file(secret, "tls.crt", "bm90aGluZw=="), id="no certificate"),
         pytest.param(lambda _: GOOD[CPU], id="no authority"),
         pytest.param(lambda _: made(search_of(name="others"))["others-ca"], id="of another search"),
-        pytest.param(lambda _: made(search_of(uid="earlier"))[CA], id="of an earlier search of the same name"),
     ],
 )
 def test_an_authority_that_cannot_be_used_is_made_anew_with_all_certificates(

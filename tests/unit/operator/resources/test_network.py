@@ -30,7 +30,8 @@ def pod_labels(kind: str, name: str = "digits") -> dict[str, str]:
 
 
 def selects(selector: Object, labels: dict[str, str]) -> bool:
-    return labels.items() >= selector["matchLabels"].items()
+    wanted: dict[str, str] = selector["matchLabels"]
+    return labels.items() >= wanted.items()
 
 
 def test_each_policy_is_of_the_pods_of_its_search_alone() -> None:

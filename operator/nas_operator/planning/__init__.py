@@ -1,0 +1,1 @@
+"""What to do for a search, worked out from what is observed of it and nothing else."""

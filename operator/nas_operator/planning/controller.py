@@ -1,0 +1,82 @@
+"""The controller's objects: what of them is missing or not as it should be."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from nas_api.spec import NASSearch
+
+from nas_operator.actions import Apply
+from nas_operator.names import best_name
+from nas_operator.observed import Object, Observed
+from nas_operator.planning.objects import generation_of, name_of, status_of
+from nas_operator.resources.applied import is_applied
+from nas_operator.resources.best import build_best
+from nas_operator.resources.controller import build_service, build_stateful_set
+from nas_operator.resources.manifest import build_manifest
+from nas_operator.resources.network import build_network_policies
+from nas_operator.settings import Settings
+
+
+def plan_controller(
+    search: NASSearch, observed: Observed, settings: Settings, goes_at: datetime | None, now: datetime
+) -> Iterator[Apply]:
+    """Applies manifest, Service, NetworkPolicies and StatefulSet where they are not as they should be.
+
+    Args:
+        search: whose controller it is.
+        observed: what there is.
+        settings: of the operator.
+        goes_at: when the controller is not needed any more, see `controller_goes_at`.
+        now: UTC.
+    """
+    manifest = build_manifest(search)
+    policies = [(policy, observed.network_policies.get(name_of(policy))) for policy in build_network_policies(search)]
+    replicas = 0 if goes_at is not None and goes_at <= now else 1
+    for wanted, there in (
+        (manifest, observed.config_maps.get(name_of(manifest))),
+        (build_service(search), observed.service),
+        *policies,
+        (_stateful_set(search, observed, settings, replicas), observed.stateful_set),
+    ):
+        if not is_applied(wanted, there):
+            yield Apply(wanted)
+
+
+def has_read_manifest(search: NASSearch, observed: Observed, settings: Settings) -> bool:
+    """Whether the controller's pod is the one that the manifest asks for, so that it has read this very manifest."""
+    there, status = observed.stateful_set, status_of(observed.stateful_set)
+    return (
+        there is not None
+        and is_applied(_stateful_set(search, observed, settings, 1), there)
+        and status.get("observedGeneration", 0) >= generation_of(there)
+        and status.get("currentRevision") == status.get("updateRevision")
+        and bool(status.get("readyReplicas"))
+    )
+
+
+def plan_best(search: NASSearch, observed: Observed) -> Iterator[Apply]:
+    """Applies the ConfigMap with the best architecture of a search that has ended."""
+    summary = observed.summary
+    if summary is None or not summary.best:
+        return
+    shape = summary.data_shape if summary.HasField("data_shape") else None
+    try:
+        best = build_best(search, summary.best[0], shape)
+    except ValueError:  # an architecture of a kind that only a newer controller has
+        return
+    if not is_applied(best, observed.config_maps.get(best_name(search.metadata.name))):
+        yield Apply(best)
+
+
+def _stateful_set(search: NASSearch, observed: Observed, settings: Settings, replicas: int) -> Object:
+    image = search.spec.controller.image or _image_of(observed.stateful_set) or settings.controller_image
+    return build_stateful_set(search, settings, image, replicas, observed.stateful_set)
+
+
+def _image_of(stateful_set: Object | None) -> str | None:
+    """The image that it was made with: an upgrade of the operator leaves it as it is."""
+    if stateful_set is None:
+        return None
+    containers = stateful_set["spec"]["template"]["spec"].get("containers") or [{}]
+    image = containers[0].get("image")
+    return str(image) if image else None

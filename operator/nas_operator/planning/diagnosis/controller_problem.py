@@ -1,0 +1,67 @@
+"""What is wrong with the controller of a search."""
+
+from collections.abc import Mapping
+
+from nas_api.spec import NASSearch
+
+from nas_operator.names import COMPONENT_LABEL, controller_name
+from nas_operator.observed import Observed
+from nas_operator.planning.diagnosis.pod_problem import Part, pod_problem, refusal_problem
+from nas_operator.planning.diagnosis.problem import Problem, sentence, shortened
+from nas_operator.planning.objects import labels_of, status_of
+
+
+def controller_problem(search: NASSearch, observed: Observed) -> Problem | None:
+    """Why the controller does not do what it should, if that can be told. Without pods listed, only some of it can."""
+    problem = _refused(observed) or _journal(observed) or _pod(search, observed) or _unreachable(observed)
+    return Problem(problem.reason, shortened(problem.message)) if problem else None
+
+
+def _refused(observed: Observed) -> Problem | None:
+    for refusal in observed.refusals:
+        if refusal.kind not in ("Job", "NASPool"):
+            words = f"{refusal.kind} {refusal.name}: {refusal.message}"
+            return refusal_problem("ControllerRefused", words, "spec.controller.resources")
+    return None
+
+
+def _journal(observed: Observed) -> Problem | None:
+    words = observed.summary.journal_problem if observed.summary is not None else ""
+    if not words:
+        return None
+    return Problem(
+        "JournalFull",
+        f"The journal cannot be written: {sentence(words)} Nothing is lost, and the search goes on when it can be. "
+        "If the volume is full, enlarge its PersistentVolumeClaim: spec.controller.storage.size counts at first only.",
+    )
+
+
+def _pod(search: NASSearch, observed: Observed) -> Problem | None:
+    if observed.summary is not None:
+        return None
+    spec = search.spec.controller
+    part = Part("Controller", "spec.controller.image", "spec.controller.resources", spec.resources)
+    pods = sorted(
+        (pod for pod in observed.pods.values() if labels_of(pod).get(COMPONENT_LABEL) == "controller"),
+        key=lambda pod: str(pod["metadata"].get("creationTimestamp") or ""),
+    )
+    name = controller_name(search.metadata.name)
+    about = [warning for warning in observed.warnings if _name_of_subject(warning) in (name, f"{name}-0")]
+    return pod_problem(pods, about, part)
+
+
+def _unreachable(observed: Observed) -> Problem | None:
+    """The pod runs and accepts connections, but the operator gets no answer."""
+    if observed.summary is None and status_of(observed.stateful_set).get("readyReplicas"):
+        words = observed.summary_problem or "no reason is known"
+        return Problem(
+            "ControllerUnreachable",
+            f"The controller runs, and the operator cannot ask it how the search stands: {sentence(words)} A "
+            "NetworkPolicy may keep the operator out.",
+        )
+    return None
+
+
+def _name_of_subject(warning: Mapping[str, object]) -> str:
+    about = warning.get("involvedObject")
+    return str(about.get("name") or "") if isinstance(about, dict) else ""

@@ -1,0 +1,83 @@
+"""What is wrong with the workers of a pool."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from nas_api.spec import Pool
+
+from nas_operator.names import POOL_LABEL
+from nas_operator.observed import Object, Observed
+from nas_operator.planning.diagnosis.pod_problem import Part, pod_problem, refusal_problem
+from nas_operator.planning.diagnosis.problem import Problem, sentence, shortened
+from nas_operator.planning.objects import format_time
+from nas_operator.planning.retries import Hold
+from nas_operator.planning.worker_jobs import WorkerJob
+
+# Of a message, for what this module says itself. The rest is for the words of others.
+_OWN_WORDS = 160
+
+
+def refused_workers(observed: Observed, pool: Pool) -> Problem | None:
+    """Why the API server makes no NASPool or Jobs of the pool, by its answers to the last plan."""
+    for refusal in observed.refusals:
+        if refusal.kind in ("Job", "NASPool") and refusal.labels.get(POOL_LABEL) == pool.name:
+            words = f"{refusal.kind} {refusal.name}: {refusal.message}"
+            return refusal_problem("WorkersRefused", words, _part(pool).resources_field)
+    return None
+
+
+def worker_problem(
+    observed: Observed, pool: Pool, jobs: Sequence[WorkerJob], wanted: int, hold: Hold | None
+) -> Problem | None:
+    """What most of those workers have that are not at work, how many these are, and what to do.
+
+    Args:
+        observed: with pods and warnings.
+        pool: its entry in the manifest.
+        jobs: those that count towards `wanted`.
+        wanted: how many workers it should have.
+        hold: why no new workers are made, if they are not.
+    """
+    part = _part(pool)
+    warnings = _by_name(observed.warnings)
+    if hold is not None:
+        return _held(hold, sum(not job.up for job in jobs) + wanted - len(jobs), wanted, warnings, part)
+    found: defaultdict[str, list[Problem]] = defaultdict(list)
+    for job in jobs:
+        if not job.up and (problem := _problem_of(job, warnings, part)):
+            found[problem.reason].append(problem)
+    if not found:
+        return None
+    most = max(found.values(), key=len)
+    return _of_workers(most[0], len(most), wanted)
+
+
+def _held(hold: Hold, missing: int, wanted: int, warnings: Mapping[str, list[Object]], part: Part) -> Problem:
+    problem = _problem_of(hold.failed, warnings, part) or Problem("WorkerFailed", hold.failed.failure)
+    next_try = (
+        "A worker is being tried." if hold.canary is not None else f"Tried again at {format_time(hold.retry_at)}."
+    )
+    words = shortened(problem.message, 1024 - _OWN_WORDS)
+    return _of_workers(Problem(problem.reason, f"{sentence(words)} {next_try}"), missing, wanted)
+
+
+def _problem_of(job: WorkerJob, warnings: Mapping[str, list[Object]], part: Part) -> Problem | None:
+    if job.suspended and not job.pods:
+        return Problem("Queued", "Waits for its queue to admit it.")
+    names = (job.name, *(str(pod["metadata"]["name"]) for pod in job.pods[-1:]))
+    return pod_problem(job.pods, [warning for name in names for warning in warnings.get(name, ())], part)
+
+
+def _of_workers(problem: Problem, count: int, wanted: int) -> Problem:
+    return Problem(problem.reason, shortened(f"{count} of {wanted} workers: {problem.message}"))
+
+
+def _part(pool: Pool) -> Part:
+    return Part("Worker", "spec.trainer.image or spec.pools[].image", "spec.pools[].resources", pool.resources)
+
+
+def _by_name(warnings: Sequence[Object]) -> dict[str, list[Object]]:
+    found: defaultdict[str, list[Object]] = defaultdict(list)
+    for warning in warnings:
+        found[str((warning.get("involvedObject") or {}).get("name") or "")].append(warning)
+    return dict(found)

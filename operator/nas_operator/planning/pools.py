@@ -1,0 +1,92 @@
+"""The NASPools of a search, and how many workers of what each of them should have."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from nas_api.spec import NASSearch, Pool
+from nas_api.spec.base import parse_duration
+
+from nas_operator.actions import Apply, Delete
+from nas_operator.names import DEFAULT_IMAGE_ANNOTATION, POOL_LABEL, REPLICAS_ANNOTATION, pool_name
+from nas_operator.observed import Object, Observed
+from nas_operator.planning.objects import annotations_of, is_deleting, labels_of, name_of
+from nas_operator.planning.worker_jobs import WorkerJob
+from nas_operator.resources.applied import is_applied
+from nas_operator.resources.pool import build_pool
+from nas_operator.resources.worker import template_hash
+from nas_operator.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class PoolState:
+    """A pool as it is and as it should be.
+
+    Attributes:
+        name: in `spec.pools`.
+        spec: its entry there. None: it is not listed any more, and is to go.
+        observed: its NASPool. None: not made yet.
+        jobs: of its workers.
+        replicas: workers that it should have while the search runs.
+        default_image: of workers for which the manifest names none.
+        image: of its workers.
+        template: hash of what its workers are made of.
+    """
+
+    name: str
+    spec: Pool | None
+    observed: Object | None
+    jobs: Sequence[WorkerJob]
+    replicas: int = 0
+    default_image: str = ""
+    image: str = ""
+    template: str = ""
+
+    @property
+    def drain_timeout(self) -> timedelta:
+        """How long a worker that should go may go on with its architecture."""
+        return parse_duration((self.spec or Pool(name=self.name)).drain_timeout)
+
+
+def pool_states(
+    search: NASSearch, observed: Observed, jobs: Mapping[str, Sequence[WorkerJob]], settings: Settings
+) -> list[PoolState]:
+    """Those of `spec.pools` in their order, then those that are not listed there any more."""
+    listed = [_listed(search, spec, observed, jobs.get(spec.name, ()), settings) for spec in search.spec.pools]
+    names = {pool.name for pool in listed}
+    objects = {_pool_of(pool): pool for pool in observed.pools.values()}
+    left_over = sorted((set(objects) | set(jobs)) - names)
+    return [*listed, *(PoolState(name, None, objects.get(name), jobs.get(name, ())) for name in left_over)]
+
+
+def _listed(
+    search: NASSearch, spec: Pool, observed: Observed, jobs: Sequence[WorkerJob], settings: Settings
+) -> PoolState:
+    pool = observed.pools.get(pool_name(search.metadata.name, spec.name))
+    default_image = (annotations_of(pool).get(DEFAULT_IMAGE_ANNOTATION) if pool else None) or settings.child_image
+    image = spec.image or search.spec.trainer.image or default_image
+    # What was scaled stays so, until somebody edits the number in the search.
+    scaled = pool is not None and annotations_of(pool).get(REPLICAS_ANNOTATION) == str(spec.replicas)
+    replicas = pool["spec"].get("replicas", 1) if pool is not None and scaled else spec.replicas
+    return PoolState(spec.name, spec, pool, jobs, replicas, default_image, image, template_hash(search, spec, image))
+
+
+def plan_pools(search: NASSearch, pools: Sequence[PoolState]) -> Iterator[Apply | Delete]:
+    """Makes and changes NASPools, and deletes those that are not listed any more when their workers have gone."""
+    for pool in pools:
+        if pool.observed is not None and is_deleting(pool.observed):
+            continue
+        if pool.spec is not None:
+            wanted = build_pool(search, pool.spec, pool.replicas, pool.default_image)
+            if pool.observed is None:
+                yield Apply(wanted)
+            elif not is_applied(wanted, pool.observed):
+                # Whoever scales it at this moment must not be overruled: the number is of what has been read.
+                version = {"resourceVersion": pool.observed["metadata"].get("resourceVersion", "")}
+                yield Apply(wanted | {"metadata": wanted["metadata"] | version})
+        elif pool.observed is not None and not pool.jobs:
+            yield Delete("NASPool", name_of(pool.observed), str(pool.observed["metadata"].get("uid") or ""))
+
+
+def _pool_of(observed: Object) -> str:
+    return str((observed.get("spec") or {}).get("pool") or labels_of(observed).get(POOL_LABEL) or "")

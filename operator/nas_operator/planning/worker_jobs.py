@@ -1,0 +1,168 @@
+"""`WorkerJob`: the Job of one worker, with its pods and with what the controller says of the worker."""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Literal
+
+from nas_api.rpc import trials_pb2 as pb
+from nas_api.spec.nassearch import API_GROUP
+
+from nas_operator.names import DRAINING_ANNOTATION, POOL_LABEL, SLOT_LABEL, TEMPLATE_LABEL
+from nas_operator.observed import Object, Observed
+from nas_operator.planning.objects import (
+    annotations_of,
+    condition_of,
+    is_deleting,
+    labels_of,
+    name_of,
+    parse_time,
+    status_of,
+    whole_number,
+)
+
+# On a Job that tries whether workers can live by now: how many have failed in a row before it.
+RETRY_ANNOTATION = f"{API_GROUP}/retry"
+
+# A pod that has run for so long has not failed at its start. For when there is no controller to say so.
+_SETTLED = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerJob:
+    """One Job.
+
+    Attributes:
+        name: of the Job.
+        uid: of the Job.
+        pool: that it is of.
+        slot: its place in the pool. None: its label holds no number.
+        template: hash of what the worker was made of.
+        state: whether it has finished.
+        deleting: whether its deletion has begun.
+        suspended: whether a queue (Kueue) has not admitted it yet, or not any more.
+        ready: whether its pod runs.
+        created_at: when it was made.
+        failed_at: when it failed.
+        draining_since: since when its worker is asked to go.
+        retry: see `RETRY_ANNOTATION`.
+        failure: the Job controller's words about it, with state Failed.
+        workers: what the controller has heard of lately: one, but for the moments after a pod was lost.
+        pods: the oldest first; none when they were not listed.
+        has_summary: whether a controller was there to tell of `workers`.
+    """
+
+    name: str
+    uid: str
+    pool: str
+    slot: int | None
+    template: str
+    state: Literal["Live", "Complete", "Failed"] = "Live"
+    deleting: bool = False
+    suspended: bool = False
+    ready: bool = False
+    created_at: datetime | None = None
+    failed_at: datetime | None = None
+    draining_since: datetime | None = None
+    retry: int = 0
+    failure: str = ""
+    workers: tuple[pb.Worker, ...] = ()
+    pods: tuple[Object, ...] = field(default=(), repr=False)
+    has_summary: bool = False
+
+    @property
+    def live(self) -> bool:
+        """Whether it is there to work, now or later."""
+        return self.state == "Live" and not self.deleting
+
+    @property
+    def started(self) -> bool:
+        """Whether there may be a worker. To delete the Job could cut its training short."""
+        return self.ready or bool(self.workers) or any(_phase(pod) == "Running" for pod in self.pods)
+
+    @property
+    def up(self) -> bool:
+        """Whether its worker is at work, as far as anybody can tell."""
+        return bool(self.workers) if self.has_summary else self.ready
+
+    def has_settled(self, now: datetime) -> bool:
+        """Whether its worker has got over its start: it has registered, or there is no controller and it runs on."""
+        return self.up and (self.has_summary or any(_runs_since(pod, now - _SETTLED) for pod in self.pods))
+
+    @property
+    def seconds_of_lease(self) -> float:
+        """How long its worker has trained its present architecture; 0 when it trains none."""
+        return max((worker.seconds_in_state for worker in self.workers if worker.trial_id), default=0.0)
+
+    @property
+    def has_lease(self) -> bool:
+        """Whether its worker trains an architecture."""
+        return any(worker.trial_id for worker in self.workers)
+
+    def undrained(self) -> tuple[str, ...]:
+        """Ids of its workers that the controller does not say are asked to go, perhaps since it does not know them."""
+        told = {worker.worker_id for worker in self.workers if worker.draining}
+        ids = {worker.worker_id for worker in self.workers} | {
+            name_of(pod) for pod in self.pods if _phase(pod) in ("Pending", "Running")
+        }
+        return tuple(sorted(ids - told))
+
+
+def worker_jobs(observed: Observed) -> dict[str, list[WorkerJob]]:
+    """The Jobs of a search by pool, in the order of their slots. Those of an earlier search of its name are not its."""
+    workers: defaultdict[str, list[pb.Worker]] = defaultdict(list)
+    for worker in observed.summary.workers if observed.summary else ():
+        if worker.alive:
+            workers[worker.worker_id.rpartition("-")[0]].append(worker)
+    pods: defaultdict[str, list[Object]] = defaultdict(list)
+    for name, pod in observed.pods.items():
+        pods[name.rpartition("-")[0]].append(pod)
+    jobs: defaultdict[str, list[WorkerJob]] = defaultdict(list)
+    for name, job in observed.jobs.items():
+        if _is_of(job, observed.search):
+            read = _read(job, workers.get(name, []), pods.get(name, []), observed.summary is not None)
+            jobs[read.pool].append(read)
+    for of_pool in jobs.values():
+        of_pool.sort(key=lambda job: (-1 if job.slot is None else job.slot, job.name))
+    return dict(jobs)
+
+
+def _read(job: Object, workers: list[pb.Worker], pods: list[Object], has_summary: bool) -> WorkerJob:
+    labels, annotations, status = labels_of(job), annotations_of(job), status_of(job)
+    failed, complete = condition_of(job, "Failed"), condition_of(job, "Complete")
+    return WorkerJob(
+        name=name_of(job),
+        uid=str(job["metadata"].get("uid") or ""),
+        pool=labels.get(POOL_LABEL, ""),
+        slot=whole_number(labels.get(SLOT_LABEL)),
+        template=labels.get(TEMPLATE_LABEL, ""),
+        state="Failed" if failed else "Complete" if complete else "Live",
+        deleting=is_deleting(job),
+        suspended=bool((job.get("spec") or {}).get("suspend")),
+        ready=bool(status.get("ready")),
+        created_at=parse_time(job["metadata"].get("creationTimestamp")),
+        failed_at=parse_time(failed.get("lastTransitionTime")) if failed else None,
+        draining_since=parse_time(annotations.get(DRAINING_ANNOTATION)),
+        retry=whole_number(annotations.get(RETRY_ANNOTATION), 0) or 0,
+        failure=str(failed.get("message") or failed.get("reason") or "") if failed else "",
+        workers=tuple(workers),
+        pods=tuple(sorted(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp") or ""))),
+        has_summary=has_summary,
+    )
+
+
+def _is_of(job: Object, search: Object) -> bool:
+    owners = [owner for owner in job["metadata"].get("ownerReferences") or () if owner.get("kind") == "NASSearch"]
+    return not owners or any(owner.get("uid") == search["metadata"].get("uid") for owner in owners)
+
+
+def _phase(pod: Object) -> str:
+    return "" if is_deleting(pod) else str(status_of(pod).get("phase") or "")
+
+
+def _runs_since(pod: Object, time: datetime) -> bool:
+    starts = [
+        parse_time(((container.get("state") or {}).get("running") or {}).get("startedAt"))
+        for container in status_of(pod).get("containerStatuses") or ()
+    ]
+    return _phase(pod) == "Running" and any(start is not None and start <= time for start in starts)

@@ -1,0 +1,158 @@
+"""Statuses: what they say, how often they are written, and that a change of a condition is told once."""
+
+from datetime import timedelta
+
+import pytest
+from nas_api.rpc import trials_pb2 as pb
+from nas_api.spec import NASSearchStatus
+from nas_operator.actions import Emit, WriteStatus
+from nas_operator.settings import Settings
+
+from tests.unit.operator.planning.simulated_cluster import SimulatedCluster
+
+
+@pytest.fixture
+def cluster() -> SimulatedCluster:
+    """A search with three workers that train."""
+    cluster = SimulatedCluster(pools=[{"name": "gpus", "replicas": 3}])
+    cluster.settle()
+    return cluster
+
+
+def writes(cluster: SimulatedCluster) -> list[WriteStatus]:
+    return [action for action in cluster.plan().actions if isinstance(action, WriteStatus)]
+
+
+def test_a_search_that_runs_says_so(cluster: SimulatedCluster) -> None:
+    status = cluster.search["status"]
+    assert {condition["type"]: (condition["status"], condition["reason"]) for condition in status["conditions"]} == {
+        "Ready": ("True", "Running"),
+        "ControllerAvailable": ("True", "Available"),
+        "PoolsReady": ("True", "WorkersReady"),
+        "Progressing": ("True", "Searching"),
+        "Suspended": ("False", "NotSuspended"),
+        "Succeeded": ("False", "NotEnded"),
+        "Failed": ("False", "NotEnded"),
+    }
+    assert status["workers"] == {"wanted": 3, "alive": 3, "busy": 3}
+    assert status["observedGeneration"] == 1
+
+
+def test_a_pool_says_what_scalers_and_people_ask_for(cluster: SimulatedCluster) -> None:
+    status = cluster.pools["digits-gpus"]["status"]
+    assert (status["replicas"], status["readyReplicas"]) == (3, 3)
+    assert status["selector"] == "kubenas.dev/search=digits,kubenas.dev/pool=gpus"
+    cluster.scale("gpus", 1)
+    cluster.settle()
+    status = cluster.pools["digits-gpus"]["status"]
+    assert (status["replicas"], status["readyReplicas"], status["observedGeneration"]) == (3, 3, 2)
+    assert cluster.condition("Ready", "gpus")["message"] == "1 worker at work; 2 workers still to go."
+
+
+def test_counts_and_the_best_ten_come_from_the_controller(cluster: SimulatedCluster) -> None:
+    cluster.best = [
+        pb.Trial(trial_id=i, reward=1 / i, digest=f"d{i}", parameters=7, finished_at=1e9) for i in range(1, 13)
+    ]
+    cluster.finish_trials()
+    cluster.settle()
+    status = NASSearchStatus.model_validate(cluster.search["status"])
+    assert status.trials.finished == status.trials.succeeded == 3
+    assert [trial.id for trial in status.top_trials] == list(range(1, 11))
+    assert status.best_trial is not None
+    assert status.best_trial.model_dump() == {
+        "id": 1, "reward": 1.0, "digest": "d1", "parameters": 7, "flops": None, "finishedAt": "2001-09-09T01:46:40Z"
+    }  # fmt: skip
+
+
+def test_what_the_controller_has_said_stays_while_it_is_away(cluster: SimulatedCluster) -> None:
+    cluster.best = [pb.Trial(trial_id=1, reward=0.5, digest="d")]
+    cluster.finish_trials()
+    cluster.settle()
+    before = cluster.search["status"]
+    cluster.stop_controller()
+    cluster.halted.add("StatefulSets")
+    cluster.settle()
+    after = cluster.search["status"]
+    assert [after[field] for field in ("trials", "bestTrial", "startedAt")] == [
+        before[field] for field in ("trials", "bestTrial", "startedAt")
+    ]
+
+
+def test_a_condition_keeps_the_time_of_its_last_change(cluster: SimulatedCluster) -> None:
+    before = cluster.condition("ControllerAvailable")
+    cluster.tick(100)
+    cluster.edit(budget={"maxTrials": 7})
+    cluster.settle()
+    after = cluster.condition("ControllerAvailable")
+    # It was started anew by the edit, which takes it no time here.
+    assert after["observedGeneration"] == 2
+    assert after["lastTransitionTime"] == before["lastTransitionTime"]
+    cluster.stop_controller()
+    cluster.reconcile()
+    assert cluster.condition("ControllerAvailable")["lastTransitionTime"] > before["lastTransitionTime"]
+
+
+def test_numbers_alone_are_written_every_few_seconds_at_most(cluster: SimulatedCluster) -> None:
+    cluster.finish_trials()
+    cluster.statuses_written["NASSearch/digits"] = cluster.now - timedelta(seconds=4)
+    made = cluster.plan()
+    assert made.actions == ()
+    assert made.again_after <= timedelta(seconds=6)
+    cluster.tick(6)
+    assert [write.name for write in writes(cluster)] == ["digits"]
+
+
+def test_a_change_of_a_condition_is_written_at_once(cluster: SimulatedCluster) -> None:
+    cluster.statuses_written["NASSearch/digits"] = cluster.now
+    cluster.journal_problem = "the disk is full"
+    assert [write.name for write in writes(cluster)] == ["digits"]
+
+
+def test_an_operator_that_has_just_started_writes_what_is_due() -> None:
+    cluster = SimulatedCluster(
+        Settings(controller_image="c", child_image="w", status_seconds=300), pools=[{"name": "gpus"}]
+    )
+    cluster.settle()
+    cluster.finish_trials()
+    assert writes(cluster) == []
+    cluster.statuses_written.clear()
+    assert len(writes(cluster)) == 1
+
+
+def test_a_status_that_cannot_be_read_is_written_anew(cluster: SimulatedCluster) -> None:
+    good = cluster.search["status"]
+    cluster.search["status"] = {"conditions": "none", "trials": -3}
+    cluster.pools["digits-gpus"]["status"] = {"conditions": [{}]}
+    cluster.settle()
+    assert cluster.search["status"]["conditions"][0]["reason"] == good["conditions"][0]["reason"]
+    assert cluster.condition("Ready", "gpus")["status"] == "True"
+
+
+# Events. ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_person_can_follow_a_search_by_its_events() -> None:
+    cluster = SimulatedCluster(pools=[{"name": "gpus", "replicas": 3}])
+    cluster.settle()
+    assert cluster.said() == ["ControllerStarted", "PoolReady"]
+    cluster.scale("gpus", 2)
+    cluster.settle()
+    assert cluster.said() == ["PoolScaled", "WorkersDraining"]
+    cluster.edit(suspend=True)
+    cluster.finish_trials()
+    cluster.settle()
+    cluster.finish_trials()
+    cluster.settle()
+    assert cluster.said() == ["WorkersDraining", "Suspended"]
+    cluster.edit(suspend=False)
+    cluster.settle()
+    assert cluster.said() == ["Resumed", "PoolReady"]
+    cluster.state, cluster.reason, cluster.message = pb.Summary.SUCCEEDED, "TargetReached", "0.99 is reached"
+    cluster.settle()
+    assert cluster.events[0] == Emit("Normal", "Succeeded", "0.99 is reached")
+
+
+def test_a_restarted_operator_repeats_no_event(cluster: SimulatedCluster) -> None:
+    cluster.said()
+    cluster.statuses_written.clear()
+    assert cluster.plan(pods=False).actions == ()
