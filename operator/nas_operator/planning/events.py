@@ -8,7 +8,7 @@ from nas_operator.actions import Emit
 from nas_operator.planning import search_status
 from nas_operator.planning.diagnosis.problem import shortened
 from nas_operator.planning.objects import generation_of
-from nas_operator.planning.pool_status import PoolReport
+from nas_operator.planning.pool_status import PoolReport, workers
 
 
 def plan_events(previous: NASSearchStatus, status: NASSearchStatus, reports: Sequence[PoolReport]) -> Iterator[Emit]:
@@ -35,17 +35,17 @@ def _of_search(previous: NASSearchStatus, status: NASSearchStatus) -> Iterator[E
         elif available.reason not in search_status.NO_PROBLEM:
             yield Emit("Warning", available.reason, available.message)
 
-    suspended, was = after["Suspended"], before.get("Suspended")
-    if _changed(was, suspended):
-        if suspended.status == "True":
-            yield Emit("Normal", "Suspended", suspended.message)
-        elif suspended.reason == "NotSuspended" and was is not None:
-            yield Emit("Normal", "Resumed", "The search is not suspended any more.")
-
-    if _changed(before.get("Succeeded"), after["Succeeded"]) and after["Succeeded"].status == "True":
+    if _began(before.get("Succeeded"), after["Succeeded"]):
         yield Emit("Normal", "Succeeded", after["Succeeded"].message or "The search has succeeded.")
-    if _changed(before.get("Failed"), after["Failed"]) and after["Failed"].status == "True":
+    if _began(before.get("Failed"), after["Failed"]):
         yield Emit("Warning", "Failed", after["Failed"].message or "The search has failed.")
+
+    suspended, was = after["Suspended"], before.get("Suspended")
+    if _began(was, suspended):
+        yield Emit("Normal", "Suspended", suspended.message)
+    ended = any(after[kind].status == "True" for kind in ("Succeeded", "Failed"))
+    if was is not None and was.reason != suspended.reason == "NotSuspended" and not ended:
+        yield Emit("Normal", "Resumed", "The search is not suspended any more.")
 
 
 def _of_pool(report: PoolReport) -> Iterator[Emit]:
@@ -53,16 +53,20 @@ def _of_pool(report: PoolReport) -> Iterator[Emit]:
     was = next((condition for condition in report.previous.conditions if condition.type == "Ready"), None)
     generation = generation_of(pool.observed) if pool.observed else 0
     if pool.spec is not None and 0 < report.previous.observed_generation < generation:
-        yield Emit("Normal", "PoolScaled", f"Pool {name}: {pool.replicas} workers wanted, {report.alive} at work.")
+        yield Emit("Normal", "PoolScaled", f"Pool {name}: {workers(pool.replicas)} wanted, {report.alive} at work.")
     if report.slots.drain:
-        count = len(report.slots.drain)
-        yield Emit("Normal", "WorkersDraining", f"Pool {name}: {count} workers finish what they train and go.")
+        going = workers(len(report.slots.drain))
+        yield Emit("Normal", "WorkersDraining", f"Pool {name}: {going} to finish an architecture and to go.")
     if pool.observed is not None and _changed(was, report.ready):
         message = shortened(f"Pool {name}: {report.ready.message}")
         if report.problem is not None:
             yield Emit("Warning", report.problem.reason, message)
         elif report.ready.reason == "WorkersReady":
             yield Emit("Normal", "PoolReady", message)
+
+
+def _began(before: Condition | None, after: Condition) -> bool:
+    return after.status == "True" and (before is None or before.status != "True")
 
 
 def _changed(before: Condition | None, after: Condition) -> bool:

@@ -30,7 +30,7 @@ from nas_operator.resources.certificates import plan_certificates
 from nas_operator.resources.worker import build_job
 from nas_operator.settings import Settings
 
-# While workers are on their way out, or the next look is to tell what is wrong.
+# When the next look is to tell what is wrong.
 _SOON = timedelta(seconds=1)
 
 
@@ -83,10 +83,10 @@ def _plan(search: NASSearch, observed: Observed, settings: Settings, now: dateti
         *writes.plan("NASSearch", search.metadata.name, previous, status),
     ]
     look_closer = _should_look_closer(observed, reports, stopped)
-    waits = list(_waits(observed, reports, verdict, look_closer, stopped, settings))
     times = [goes_at, writes.due_at, *(slot_plan.changes_at for slot_plan in slots)]
-    waits += [time - now for time in times if time is not None and time > now]
-    return Plan(tuple(actions), look_closer, min(waits, default=timedelta(seconds=settings.resync_seconds)))
+    waits = [time - now for time in times if time is not None and time > now]
+    waits += _waits(observed, reports, verdict, look_closer, stopped, settings)
+    return Plan(tuple(actions), look_closer, again_after=min(waits))
 
 
 def _refuse(search: Object, error: ValidationError, now: datetime) -> Iterator[Emit | WriteStatus]:
@@ -169,5 +169,5 @@ def _waits(
     runs = verdict.stage in (Stage.RUNNING, Stage.REOPENED)
     if runs or any(report.pool.jobs for report in reports) or (observed.summary is None and not stopped):
         yield poll
-    if any(report.slots.draining for report in reports) or (look_closer and not observed.pods_listed):
+    if look_closer and not observed.pods_listed:
         yield min(_SOON, poll)

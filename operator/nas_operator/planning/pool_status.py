@@ -66,7 +66,7 @@ def report(observed: Observed, pool: PoolState, slots: SlotPlan, stage: Stage, n
     if pool.spec is not None and (up < wanted or slots.hold is not None):
         problem = refused_workers(observed, pool.spec)
         if problem is None and observed.pods_listed:
-            problem = worker_problem(observed, pool.spec, staying, wanted, slots.hold)
+            problem = worker_problem(observed, pool.spec, staying, wanted, slots.hold, now)
         elif problem is None:
             problem = _known_problem(previous)
     conditions = Conditions.after(previous.conditions, generation_of(pool.observed) if pool.observed else 0, now)
@@ -93,7 +93,7 @@ def _known_problem(previous: NASPoolStatus) -> Problem | None:
 def _ready(
     pool: PoolState, stage: Stage, wanted: int, up: int, draining: int, problem: Problem | None
 ) -> tuple[bool, str, str]:
-    going = f"; {_workers(draining)} still to go" if draining else ""
+    going = f"; {workers(draining)} still to go" if draining else ""
     if pool.spec is None:
         return False, "Removed", f"spec.pools does not list {pool.name} any more{going}."
     if problem is not None:
@@ -103,11 +103,12 @@ def _ready(
     if wanted == 0:
         return True, "ScaledToZero", f"No workers are wanted{going}."
     if up < wanted:
-        return False, "WorkersStarting", f"{up} of {_workers(wanted)} at work{going}."
+        return False, "WorkersStarting", f"{up} of {workers(wanted)} at work{going}."
     outdated = sum(job.template != pool.template for job in pool.jobs if job.live)
     rolling = f"; {outdated} of an earlier template to be replaced" if outdated else ""
-    return True, "WorkersReady", f"{_workers(wanted)} at work{going}{rolling}."
+    return True, "WorkersReady", f"{workers(wanted)} at work{going}{rolling}."
 
 
-def _workers(count: int) -> str:
+def workers(count: int) -> str:
+    """`1 worker`, `2 workers`."""
     return f"{count} worker" if count == 1 else f"{count} workers"

@@ -13,7 +13,7 @@ from nas_operator.planning.conditions import Conditions
 from nas_operator.planning.diagnosis.controller_problem import controller_problem
 from nas_operator.planning.diagnosis.problem import Problem
 from nas_operator.planning.objects import format_time, generation_of, status_of
-from nas_operator.planning.pool_status import PoolReport
+from nas_operator.planning.pool_status import PoolReport, workers
 from nas_operator.planning.stage import Stage, Verdict
 
 _TOP = 10
@@ -143,7 +143,7 @@ def _suspended(verdict: Verdict, reports: Sequence[PoolReport], summary: pb.Summ
         return False, "NotSuspended", ""
     left = sum(job.live for report in reports for job in report.pool.jobs)
     if left:
-        return False, "Suspending", f"{left} workers finish what they train and go."
+        return False, "Suspending", f"{workers(left)} still to finish an architecture and to go."
     if summary is not None and summary.state != pb.Summary.SUSPENDED:
         return False, "Suspending", "The controller is asked to suspend."
     return True, "Suspended", "spec.suspend is true. No workers are left."
@@ -161,7 +161,7 @@ def _progressing(
         return False, "NoWorkers", "No worker is there to train architectures."
     finished = summary.trials_finished if summary is not None else 0
     of = f" of {summary.max_trials}" if summary is not None and summary.max_trials else ""
-    return True, "Searching", f"{finished}{of} trials finished, {alive} workers at work."
+    return True, "Searching", f"{finished}{of} trials finished, {workers(alive)} at work."
 
 
 def _ready(

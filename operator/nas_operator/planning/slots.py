@@ -71,8 +71,7 @@ def plan_slots(
     deleted = {job.name for job in overdue}
     draining = [job for job in waiting if job.name not in deleted] + drain
     changes = [_deadline(job, drain_timeout, now) for job in draining]
-    if hold is not None and hold.canary is None:
-        changes.append(hold.retry_at)
+    changes += [hold.retry_at] if hold is not None and hold.canary is None else []
     return SlotPlan(
         create=tuple(_free_slots(jobs, wanted, hold, now)) if grows else (),
         delete=tuple(delete),
@@ -119,15 +118,15 @@ def _outdated(staying: Sequence[WorkerJob], wanted: int, template: str, hold: Ho
     that the new template works: the pool may be larger than what the cluster has for it.
     """
     outdated = [job for job in staying if job.template != template]
-    idle = [job for job in outdated if not job.started]
+    not_started = [job for job in outdated if not job.started]
     if hold is not None:
-        return idle
+        return not_started
     running = sorted((job for job in outdated if job.started), key=lambda job: (job.up, *_reluctance(job, template)))
     current = [job for job in staying if job.template == template]
     up = sum(job.up for job in current)
     without_room = sum(waits_for_room(job) for job in current) if up else 0
     under_way = max(0, wanted - len(running) - up - without_room)
-    return idle + running[: max(0, max(1, wanted // 10) - under_way)]
+    return not_started + running[: max(0, max(1, wanted // 10) - under_way)]
 
 
 def _free_slots(jobs: Sequence[WorkerJob], wanted: int, hold: Hold | None, now: datetime) -> Iterable[int]:

@@ -87,7 +87,11 @@ class WorkerJob:
 
     def has_settled(self, now: datetime) -> bool:
         """Whether its worker has got over its start: it has registered, or there is no controller and it runs on."""
-        return self.up and (self.has_summary or any(_runs_since(pod, now - _SETTLED) for pod in self.pods))
+        return self.up and (self.has_summary or self.runs_since(now - _SETTLED))
+
+    def runs_since(self, time: datetime) -> bool:
+        """Whether its pod has run since then, as far as pods are listed."""
+        return any(_runs_since(pod, time) for pod in self.pods)
 
     @property
     def seconds_of_lease(self) -> float:

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 
 from nas_api.spec import Pool
 
@@ -13,6 +14,8 @@ from nas_operator.planning.objects import format_time
 from nas_operator.planning.retries import Hold
 from nas_operator.planning.worker_jobs import WorkerJob
 
+# To import torch, to fetch data and to connect takes less, mostly.
+_PATIENCE = timedelta(minutes=10)
 # Of a message, for what this module says itself. The rest is for the words of others.
 _OWN_WORDS = 160
 
@@ -27,7 +30,7 @@ def refused_workers(observed: Observed, pool: Pool) -> Problem | None:
 
 
 def worker_problem(
-    observed: Observed, pool: Pool, jobs: Sequence[WorkerJob], wanted: int, hold: Hold | None
+    observed: Observed, pool: Pool, jobs: Sequence[WorkerJob], wanted: int, hold: Hold | None, now: datetime
 ) -> Problem | None:
     """What most of those workers have that are not at work, how many these are, and what to do.
 
@@ -37,6 +40,7 @@ def worker_problem(
         jobs: those that count towards `wanted`.
         wanted: how many workers it should have.
         hold: why no new workers are made, if they are not.
+        now: UTC.
     """
     part = _part(pool)
     warnings = _by_name(observed.warnings)
@@ -44,7 +48,7 @@ def worker_problem(
         return _held(hold, sum(not job.up for job in jobs) + wanted - len(jobs), wanted, warnings, part)
     found: defaultdict[str, list[Problem]] = defaultdict(list)
     for job in jobs:
-        if not job.up and (problem := _problem_of(job, warnings, part)):
+        if not job.up and (problem := _problem_of(job, warnings, part) or _silence(job, now)):
             found[problem.reason].append(problem)
     if not found:
         return None
@@ -66,6 +70,18 @@ def _problem_of(job: WorkerJob, warnings: Mapping[str, list[Object]], part: Part
         return Problem("Queued", "Waits for its queue to admit it.")
     names = (job.name, *(str(pod["metadata"]["name"]) for pod in job.pods[-1:]))
     return pod_problem(job.pods, [warning for name in names for warning in warnings.get(name, ())], part)
+
+
+def _silence(job: WorkerJob, now: datetime) -> Problem | None:
+    """A pod that runs, and a controller that has not heard of it."""
+    if not (job.has_summary and job.runs_since(now - _PATIENCE)):
+        return None
+    return Problem(
+        "WorkersSilent",
+        f"Runs for more than {_PATIENCE.seconds // 60} minutes and has not registered with the controller: it still "
+        "loads its data (spec.trainer.dataset), or a NetworkPolicy keeps it from the controller. See "
+        f"`kubectl logs job/{job.name}`.",
+    )
 
 
 def _of_workers(problem: Problem, count: int, wanted: int) -> Problem:

@@ -207,6 +207,17 @@ def test_a_lost_node_is_no_problem_of_the_worker() -> None:
     assert cluster.condition("Ready", "gpus")["reason"] == "WorkersStarting"
 
 
+def test_a_worker_that_runs_and_never_registers() -> None:
+    cluster = SimulatedCluster(pools=[POOL])
+    cluster.halted.add("workers")
+    cluster.settle()
+    assert cluster.condition("Ready", "gpus")["reason"] == "WorkersStarting"
+    cluster.tick(600)
+    reason, message = diagnosed(cluster)
+    assert reason == "WorkersSilent"
+    assert "a NetworkPolicy keeps it from the controller. See `kubectl logs job/digits-gpus-0-" in message
+
+
 def test_what_was_found_lasts_until_pods_are_looked_at_again() -> None:
     cluster = SimulatedCluster(pools=[POOL])
     cluster.waiting[""] = ("ErrImagePull", "not found")

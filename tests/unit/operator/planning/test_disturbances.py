@@ -154,6 +154,13 @@ class Disturbances(RuleBasedStateMachine):
             # Those that are on their way out hold a GPU still: no worker is made to wait for it.
             assert name not in grown or len(self.cluster.live_jobs(name)) <= wanted
 
+    @rule()
+    def go_on(self) -> None:
+        for _ in range(3):
+            self.reconcile()
+            self.cluster.work()
+            self.cluster.tick(1)
+
     @rule(fraction=st.floats(0, 1))
     def be_killed_in_the_middle(self, fraction: float) -> None:
         actions = self.cluster.plan().actions

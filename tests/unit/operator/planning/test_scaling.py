@@ -6,7 +6,7 @@ import pytest
 from nas_operator.actions import Annotate, Apply, Delete, DrainWorkers
 from nas_operator.names import REPLICAS_ANNOTATION
 
-from tests.unit.operator.planning.simulated_cluster import SimulatedCluster, slot_of
+from tests.unit.operator.planning.simulated_cluster import SETTINGS, SimulatedCluster, slot_of
 
 
 def started(replicas: int, **pool: object) -> SimulatedCluster:
@@ -172,10 +172,11 @@ def test_after_its_time_it_is_ended_and_its_architecture_goes_to_another() -> No
     cluster.settle()
     made = cluster.plan()
     assert made.actions == ()
-    assert made.again_after == timedelta(seconds=1)
-    cluster.tick(560)
+    assert made.again_after == timedelta(seconds=SETTINGS.poll_seconds)
+    cluster.tick(580)
     assert not any(isinstance(action, Delete) for action in cluster.plan().actions)
-    cluster.tick(40)
+    assert cluster.plan().again_after < timedelta(seconds=20)
+    cluster.tick(20)
     [delete] = [action for action in cluster.plan().actions if isinstance(action, Delete)]
     cluster.apply([delete])
     assert cluster.slots("gpus") == [1]

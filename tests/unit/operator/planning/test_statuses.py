@@ -152,6 +152,15 @@ def test_a_person_can_follow_a_search_by_its_events() -> None:
     assert cluster.events[0] == Emit("Normal", "Succeeded", "0.99 is reached")
 
 
+def test_a_search_that_ends_while_it_is_suspended_is_not_resumed(cluster: SimulatedCluster) -> None:
+    cluster.edit(suspend=True)
+    cluster.settle()
+    cluster.said()
+    cluster.state, cluster.reason = pb.Summary.SUCCEEDED, "BudgetSpent"
+    cluster.settle()
+    assert cluster.said() == ["Succeeded"]
+
+
 def test_a_restarted_operator_repeats_no_event(cluster: SimulatedCluster) -> None:
     cluster.said()
     cluster.statuses_written.clear()
