@@ -83,7 +83,9 @@ class PlanRun:
 
     def log(self) -> None:
         """Writes a line of what was done. The numbers of a running search change all the time, which is no news."""
-        if self.done:
+        if not self.done and not self.failed:
+            self._log(logging.DEBUG, "nothing to do")
+        elif self.done:
             news = any(not isinstance(action, WriteStatus) for action in self.done)
             self._log(logging.INFO if news else logging.DEBUG, ", ".join(describe_all(self.done)))
 

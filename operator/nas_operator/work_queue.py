@@ -87,12 +87,15 @@ class WorkQueue(Generic[K]):
         Args:
             key: what was worked on.
             now: the time.
-            again_after: seconds after which it is worked on again at the latest. None: when it is added again.
+            again_after: seconds after which it is worked on again at the latest. None: it is forgotten, unless it was
+                added meanwhile.
         """
         entry = self._end(key)
         entry.failures = 0
         if again_after is not None:
             self.add(key, now, again_after)
+        elif entry.due is None:
+            del self._entries[key]
 
     def failed(self, key: K, now: float) -> float:
         """Ends a round of work that did not. The key is worked on again after a delay that grows.
@@ -107,14 +110,6 @@ class WorkQueue(Generic[K]):
         entry.not_before = max(entry.not_before, now + delay)
         self.add(key, now)
         return delay
-
-    def forget(self, key: K) -> None:
-        """Nothing is to be done for `key` any more. A round of work on it goes on."""
-        entry = self._entries.get(key)
-        if entry is not None and entry.began is None:
-            del self._entries[key]
-        elif entry is not None:
-            entry.due = None
 
     def next_due(self) -> float | None:
         """When `take` will have something. None: not before something is added or done."""

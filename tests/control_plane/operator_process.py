@@ -21,7 +21,8 @@ from tests.cluster.waiting import wait_for
 from tests.control_plane.custom_resources import ROOT
 
 _RELEASE = "test"
-_ACCOUNT = "test-nas-operator"
+# Its service account.
+ACCOUNT = "test-nas-operator"
 # What every test wants: to hear soon of what is not watched, and volumes that can be had without a CSI driver.
 _SETTINGS = {
     "controller_image": "controller:1",
@@ -59,14 +60,14 @@ class OperatorProcess:
         chart: list[str | Path] = [_RELEASE, ROOT / "helm" / "nas-operator", "--namespace", self.home]
         manifests = self.cluster.helm("template", *chart, *templates, *values)
         self.cluster.kubectl("apply", "--namespace", self.home, "-f", "-", input=manifests)
-        token = self.cluster.kubectl("create", "token", _ACCOUNT, "--namespace", self.home, "--duration=24h").strip()
+        token = self.cluster.kubectl("create", "token", ACCOUNT, "--namespace", self.home, "--duration=24h").strip()
         self.kubeconfig.write_text(yaml.safe_dump(_kubeconfig(self.cluster, token)))
         self.kubeconfig.chmod(0o600)
 
     @property
     def user(self) -> str:
         """Who it is to the API server."""
-        return f"system:serviceaccount:{self.home}:{_ACCOUNT}"
+        return f"system:serviceaccount:{self.home}:{ACCOUNT}"
 
     @property
     def kubeconfig(self) -> Path:

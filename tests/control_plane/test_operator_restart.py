@@ -1,0 +1,165 @@
+"""An operator that ends, well or not, at any moment, and the one that comes after it."""
+
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from kubernetes.client import Configuration
+from kubernetes.config import load_kube_config
+from nas_operator.kubernetes_api import KubernetesApi
+
+from tests.cluster.cluster import Cluster
+from tests.control_plane.custom_resources import install_crds
+from tests.control_plane.operator_process import ACCOUNT, OperatorProcess, running_operator
+from tests.control_plane.searches import Namespace, digits
+from tests.control_plane.writes import WriteCount
+
+ALL = "nassearches,naspools,statefulsets,services,jobs,pods,secrets,configmaps,networkpolicies,persistentvolumeclaims"
+
+
+@pytest.fixture(scope="module")
+def cluster(control_plane: Cluster) -> Iterator[Cluster]:
+    """With custom resources, and nodes of 48 GPUs together."""
+    install_crds(control_plane)
+    names = control_plane.add_gpu_nodes(6, gpus_per_node=8)
+    yield control_plane
+    pods = ("get", "pods", "--all-namespaces", "-o", "name")
+    control_plane.wait_for(lambda: not control_plane.kubectl(*pods), "the pods of ended tests to be gone", timeout=120)
+    control_plane.remove_nodes(names)
+
+
+@pytest.fixture
+def space(cluster: Cluster, namespace: str) -> Namespace:
+    space = Namespace(cluster, namespace)
+    space.add_volume()
+    return space
+
+
+@pytest.fixture
+def operator(space: Namespace, tmp_path: Path) -> Iterator[OperatorProcess]:
+    with running_operator(space.cluster, tmp_path, space.name, log_level="DEBUG") as operator:
+        yield operator
+        assert "Traceback" not in operator.log.read_text(), operator.log.read_text()
+
+
+def wait_until_idle(operator: OperatorProcess) -> None:
+    """Waits until there was nothing to do in four reconciliations in a row, all from now on."""
+    begin = len(operator.log.read_text())
+
+    def idle() -> bool:
+        rounds = [line for line in operator.log.read_text()[begin:].splitlines() if "nas_operator.plan_run" in line]
+        return len(rounds) >= 4 and all(line.endswith("nothing to do") for line in rounds[-4:])
+
+    operator.cluster.wait_for(idle, "nothing to do", timeout=120)
+
+
+def versions(space: Namespace) -> dict[str, str]:
+    items = space.json("get", f"{ALL},events")["items"]
+    return {f"{item['kind']}/{item['metadata']['name']}": item["metadata"]["resourceVersion"] for item in items}
+
+
+def test_a_restart_with_nothing_to_do_writes_nothing(space: Namespace, operator: OperatorProcess) -> None:
+    writes = WriteCount(space.cluster, space.name, ACCOUNT)
+    space.apply(digits(replicas=10))
+    space.wait_for_workers(10)
+    wait_until_idle(operator)
+    written, before = writes(), versions(space)
+    assert written > 20  # it counts
+
+    for end in (operator.stop, operator.kill):
+        end()
+        operator.start()
+        wait_until_idle(operator)
+        assert versions(space) == before
+        assert writes() == written
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_killed_in_the_middle_of_its_work_it_is_followed_by_one_that_goes_on(
+    seed: int, space: Namespace, operator: OperatorProcess
+) -> None:
+    """It is killed when it has made some number of objects, four times."""
+    configuration = Configuration()
+    load_kube_config(str(space.cluster.kubeconfig), client_configuration=configuration)
+    api = KubernetesApi(configuration)
+
+    def made() -> int:
+        kinds = ("Secret", "ConfigMap", "NASPool", "StatefulSet", "Job")
+        return sum(len(api.list(kind, space.name, "kubenas.dev/search=digits")[0]) for kind in kinds)
+
+    space.apply(digits(replicas=40))
+    for instant in sorted(random.Random(seed).sample(range(1, 45), 4)):
+        while made() < instant:
+            time.sleep(0.005)
+        operator.kill()
+        operator.start(wait=False)
+    jobs = space.wait_for_workers(40)
+    assert [job.split("-")[2] for job in sorted(jobs, key=lambda job: int(job.split("-")[2]))] == [
+        str(slot) for slot in range(40)
+    ]
+
+    space.kubectl("scale", "naspool/digits-gpu", "--replicas=5")
+    for left in sorted(random.Random(seed).sample(range(8, 40), 2), reverse=True):
+        while len(api.list("Job", space.name, "kubenas.dev/search=digits")[0]) > left:
+            time.sleep(0.005)
+        operator.kill()
+        operator.start(wait=False)
+    space.wait_for_workers(5)
+
+
+def test_nothing_is_done_before_all_is_known(space: Namespace, operator: OperatorProcess) -> None:
+    """What happens while there is no operator is seen by the next one: deleted, scaled, edited."""
+    space.apply(digits(replicas=6))
+    jobs = space.wait_for_workers(6)
+    operator.kill()
+    space.kubectl("delete", "job", jobs[2])
+    space.kubectl("delete", "secret", "digits-controller-tls")
+    space.kubectl("scale", "naspool/digits-gpu", "--replicas=4")
+    operator.start()
+    space.wait_for_workers(4)
+    space.cluster.wait_for(lambda: space.json("get", "secret", "digits-controller-tls"), "the Secret")
+
+
+def test_two_operators_of_two_namespaces_do_not_disturb_each_other(
+    cluster: Cluster, space: Namespace, operator: OperatorProcess, tmp_path: Path
+) -> None:
+    """Two searches of one name, each with an operator that may do nothing in the other's namespace."""
+    name = f"{space.name}-2"
+    cluster.kubectl("create", "namespace", name)
+    other = Namespace(cluster, name)
+    other.add_volume()
+    (tmp_path / "other").mkdir()
+    with running_operator(cluster, tmp_path / "other", name) as second:
+        space.apply(digits(replicas=2))
+        other.apply(digits(replicas=3))
+        space.wait_for_workers(2)
+        other.wait_for_workers(3)
+        authorities = {where.json("get", "secret", "digits-ca")["data"]["tls.crt"] for where in (space, other)}
+        assert len(authorities) == 2
+        before = versions(other)
+        space.kubectl("delete", "nassearch", "digits")
+        cluster.wait_for(lambda: not space.made(), "the objects of the first to be gone")
+        assert {key: of for key, of in versions(other).items() if key in before and key.startswith("Job/")} == {
+            key: of for key, of in before.items() if key.startswith("Job/")
+        }
+        assert second.stop() == 0
+    cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+def test_one_operator_serves_a_whole_cluster(cluster: Cluster, space: Namespace, tmp_path: Path) -> None:
+    name = f"{space.name}-2"
+    cluster.kubectl("create", "namespace", name)
+    other = Namespace(cluster, name)
+    other.add_volume()
+    operator = OperatorProcess(cluster, space.name, tmp_path)
+    try:
+        operator.start()
+        space.apply(digits(replicas=2))
+        other.apply(digits(replicas=3))
+        space.wait_for_workers(2)
+        other.wait_for_workers(3)
+    finally:
+        operator.kill()
+        cluster.kubectl("delete", "namespace", name, "--wait=false")
