@@ -6,6 +6,7 @@ import logging
 import sys
 import textwrap
 from datetime import timedelta
+from typing import Literal, get_args, get_origin
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
@@ -80,8 +81,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _described(name: str, field: FieldInfo) -> str:
-    default = "required" if field.is_required() else f"default: {_written(field.default)}"
-    text = textwrap.fill(f"{field.description} ({default})", 100, initial_indent=" " * 6, subsequent_indent=" " * 6)
+    notes = "required" if field.is_required() else f"default: {_written(field.default)}"
+    if get_origin(field.annotation) is Literal:
+        *choices, last = get_args(field.annotation)
+        notes = f"{', '.join(choices)} or {last}; {notes}"
+    text = textwrap.fill(f"{field.description} ({notes})", 100, initial_indent=" " * 6, subsequent_indent=" " * 6)
     return f"  {_PREFIX}{name.upper()}\n{text}"
 
 
@@ -100,9 +104,16 @@ def _problems(error: ValidationError) -> list[str]:
     for problem in error.errors():
         name = str(problem["loc"][0])
         field = Settings.model_fields[name]
-        said = "is not set" if problem["type"] == "missing" else f"is {problem['input']!r}: {problem['msg']}"
-        lines.append(f"{_PREFIX}{name.upper()} {said}. {field.description}")
+        if problem["type"] == "missing":
+            said = f"is not set: {_continued(field.description or '')}"
+        else:
+            said = f"is {problem['input']!r}: {_continued(problem['msg'])}"
+        lines.append(f"{_PREFIX}{name.upper()} {said}")
     return lines
+
+
+def _continued(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:].rstrip(".")
 
 
 if __name__ == "__main__":

@@ -23,11 +23,11 @@ async def start_health_server(port: int, live: Check, ready: Check) -> tuple[web
     Raises:
         OSError: the port cannot be had.
     """
+    listener = _listen(port)
     application = web.Application()
     application.add_routes([web.get("/healthz", _handler(live)), web.get("/readyz", _handler(ready))])
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
-    listener = _listen(port)
     await web.SockSite(runner, listener).start()
     return runner, listener.getsockname()[1]
 

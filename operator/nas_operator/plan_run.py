@@ -87,7 +87,7 @@ class PlanRun:
             self._log(logging.DEBUG, "nothing to do")
         elif self.done:
             news = any(not isinstance(action, WriteStatus) for action in self.done)
-            self._log(logging.INFO if news else logging.DEBUG, ", ".join(describe_all(self.done)))
+            self._log(logging.INFO if news else logging.DEBUG, "; ".join(describe_all(self.done)))
 
     def _is_pointless(self, action: Action) -> bool:
         """Whether another one like it was refused before, or it tells of a state that was not reached."""

@@ -154,10 +154,10 @@ def test_failures_in_a_row_are_tried_later_and_later_and_a_success_ends_the_row(
 
 def test_what_failed_together_does_not_come_back_together() -> None:
     queue: WorkQueue[int] = WorkQueue(jitter=0.2, seed=1)
-    for key in range(100):
-        queue.add(key, 0)
-    while (taken := queue.take(0)) is not None:
-        queue.failed(taken, 0)
+    for number in range(100):
+        queue.add(number, 0)
+    while (failed := queue.take(0)) is not None:
+        queue.failed(failed, 0)
     times = []
     while (due := queue.next_due()) is not None:
         key = queue.take(due)
