@@ -36,9 +36,9 @@ class Disturbances(RuleBasedStateMachine):
         # Whether the operator has acted on what was not so any more: then doubles may exist for a while.
         self.misled = False
 
-    @initialize(settled=st.booleans())
-    def begin(self, settled: bool) -> None:
-        self.edit()
+    @initialize(settled=st.booleans(), budget=st.sampled_from([2, 8, 1000]))
+    def begin(self, settled: bool, budget: int) -> None:
+        self.edit(budget={"maxTrials": budget})
         if settled:
             self.cluster.settle()
 

@@ -265,6 +265,20 @@ def test_a_raised_budget_starts_a_search_that_had_ended_again() -> None:
     assert "finishedAt" not in cluster.search["status"]
 
 
+def test_a_budget_that_is_raised_just_before_the_controller_would_go_is_read_by_it() -> None:
+    cluster = SimulatedCluster(pools=GPUS, budget={"maxTrials": 3}, controller={"ttlAfterFinished": "1h"})
+    cluster.settle()
+    ended(cluster)
+    cluster.edit(budget={"maxTrials": 300})
+    cluster.reconcile()
+    cluster.tick(4000)
+    cluster.reconcile()  # the pod that answers has not read it yet
+    assert cluster.stateful_set is not None
+    assert cluster.stateful_set["spec"]["replicas"] == 1
+    cluster.settle()
+    assert cluster.slots("gpus") == [0, 1, 2]
+
+
 def test_any_other_edit_of_a_search_that_has_ended_asks_its_controller_and_lets_it_go_again() -> None:
     cluster = SimulatedCluster(pools=GPUS, budget={"maxTrials": 3}, controller={"ttlAfterFinished": "1h"})
     cluster.settle()
