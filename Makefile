@@ -40,6 +40,19 @@ test: $(READY)  ## Run the tests, one process a core
 	@echo "==> Testing"
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile
 
+.PHONY: e2e
+e2e: $(READY)  ## Run the tests on a real Kubernetes, which the first time is built from source (20 minutes)
+	@echo "==> Testing on a control plane, then on a cluster with a node (needs root)"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -rs --durations=10 tests/control_plane tests/e2e
+
+.PHONY: cluster-up
+cluster-up: $(READY)  ## Start a Kubernetes for tests, which `make e2e` then uses and keeps
+	$(BIN)/python -m tests.cluster up
+
+.PHONY: cluster-down
+cluster-down: $(READY)  ## End it
+	$(BIN)/python -m tests.cluster down
+
 .PHONY: lint
 lint: $(READY)  ## Check format, style, types, layers, and that generated files are up to date
 	$(BIN)/ruff format --check .

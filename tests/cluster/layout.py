@@ -27,8 +27,8 @@ class Layout:
         longest = self.directory / "kubelet/device-plugins/kubelet.sock"
         if len(os.fsencode(longest)) > _LONGEST_SOCKET_PATH:
             raise ValueError(
-                f"{self.directory} is too long for the directory of a cluster: {longest}, a Unix socket in it, may have "
-                f"{_LONGEST_SOCKET_PATH} bytes. Set XDG_CACHE_HOME (or TMPDIR) to a shorter path."
+                f"{self.directory} is too long for the directory of a cluster: {longest}, a socket in it, would "
+                f"be longer than {_LONGEST_SOCKET_PATH} bytes. Set XDG_CACHE_HOME (or TMPDIR) to a shorter path."
             )
 
     def create(self) -> None:

@@ -13,6 +13,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.cluster.debian import PATH
+
 
 @dataclass(frozen=True)
 class ProcessRecord:
@@ -60,6 +62,14 @@ class ProcessRecord:
             return 0
 
 
+def children_of(pid: int) -> list[int]:
+    """The children of the main thread of a process."""
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
 @dataclass
 class Processes:
     """The processes of a cluster.
@@ -80,6 +90,8 @@ class Processes:
 
     def start(self, name: str, command: Sequence[str | Path]) -> int:
         """Starts a process in a session of its own and returns its id."""
+        for directory in (self.records, self.logs):
+            directory.mkdir(parents=True, exist_ok=True)
         dying = ["setpriv", "--pdeathsig", "KILL"] if self.end_with_us else []
         with (self.logs / f"{name}.log").open("ab") as log:
             child = subprocess.Popen(
@@ -89,11 +101,20 @@ class Processes:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 cwd=self.records.parent,
+                env={**os.environ, "PATH": PATH},
             )
         self._children[child.pid] = child
-        record = ProcessRecord.of(child.pid)
-        (self.records / name).write_text(str(record or f"{child.pid} 0"))
-        return child.pid
+        pid = self._wait_for_wrapped(child) if self.wrapper else child.pid
+        (self.records / name).write_text(str(ProcessRecord.of(pid) or f"{pid} 0"))
+        return pid
+
+    def _wait_for_wrapped(self, wrapper: "subprocess.Popen[bytes]") -> int:
+        """The id of the one child of the wrapper, which forks to enter a namespace of processes."""
+        while wrapper.poll() is None:
+            if children := children_of(wrapper.pid):
+                return children[0]
+            time.sleep(0.005)
+        return wrapper.pid
 
     def all(self) -> dict[str, ProcessRecord]:
         """The processes on record, in the order they were started in."""

@@ -1,6 +1,11 @@
 """The control plane that the other tests of this folder rest on."""
 
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +13,8 @@ from tests.cluster.cluster import Cluster
 from tests.cluster.command import CommandError
 from tests.cluster.gpu_nodes import NODE_SELECTOR, TOLERATION
 from tests.cluster.lifecycle import temporary_control_plane
+from tests.cluster.processes import Processes
+from tests.cluster.waiting import wait_for
 
 
 def gpu_pod(name: str, gpus: int) -> dict[str, object]:
@@ -76,6 +83,24 @@ def test_a_pod_that_does_not_ask_for_simulated_nodes_does_not_land_there(
     control_plane.kubectl(
         "--namespace", namespace, "wait", "--for=condition=PodScheduled=False", "pod/pod", "--timeout=30s"
     )
+
+
+def test_a_control_plane_ends_with_a_session_that_is_killed() -> None:
+    code = (
+        "import sys, time; from tests.cluster.lifecycle import temporary_control_plane\n"
+        "with temporary_control_plane() as cluster: print(cluster.processes.records, flush=True); time.sleep(600)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    session = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment)
+    assert session.stdout is not None
+    records = Path(session.stdout.readline().strip())
+    processes = Processes(records, records.parent / "log")
+    started = processes.all()
+    assert {"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"} <= started.keys()
+    session.kill()
+    session.wait()
+    wait_for(lambda: not any(record.is_alive for record in started.values()), "the processes to end")
+    shutil.rmtree(records.parent)
 
 
 def test_two_control_planes_run_at_once_and_do_not_see_each_other(control_plane: Cluster, namespace: str) -> None:

@@ -1,0 +1,38 @@
+"""What a cluster could leave on the machine, to see that it does not."""
+
+import os
+from pathlib import Path
+
+from tests.cluster.command import run
+from tests.cluster.debian import require
+from tests.cluster.layout import cache_directory
+from tests.cluster.machine import kernel_settings
+
+# Where containers and CNI keep state, on any machine.
+_DIRECTORIES = (
+    "/etc/cni",
+    "/opt/cni",
+    "/opt/containerd",
+    "/run/containerd",
+    "/run/netns",
+    "/var/lib/cni",
+    "/var/lib/containerd",
+    "/var/lib/kubelet",
+    "/var/log/containers",
+    "/var/log/pods",
+    str(cache_directory() / "run"),
+)
+
+
+def snapshot() -> set[str]:
+    """The state of the machine in the respects that matter, to be compared with a later one."""
+    mounts = {line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()}
+    cgroups = [entry for mount in mounts if mount.startswith("/sys/fs/cgroup") for entry in os.scandir(mount)]
+    return {
+        *(f"mount {mount}" for mount in mounts if mount.startswith(_DIRECTORIES)),
+        *(f"link {line.split(': ')[1]}" for line in run(require("ip"), "-oneline", "link").splitlines()),
+        *(f"route {line.strip()}" for line in run(require("ip"), "route").splitlines()),
+        *(f"setting {name}={value}" for name, value in kernel_settings().items()),
+        *(f"cgroup {entry.path}" for entry in cgroups if entry.is_dir()),
+        *(f"file {path}" for directory in _DIRECTORIES for path in Path(directory).rglob("*")),
+    }
