@@ -72,7 +72,8 @@ class ControllerClient:
             ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
             ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
             ("grpc.initial_reconnect_backoff_ms", 100),
-            ("grpc.min_reconnect_backoff_ms", 1000),
+            # How long a handshake may take, with a controller to which all its workers come back at once.
+            ("grpc.min_reconnect_backoff_ms", 5000),
             ("grpc.max_reconnect_backoff_ms", int(_MAX_BACKOFF * 1000)),
             # Retries are made here, where they can outlast a restart.
             ("grpc.enable_retries", 0),

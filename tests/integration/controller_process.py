@@ -115,7 +115,7 @@ class ControllerProcess:
         options: list[tuple[str, Any]] = [
             ("grpc.use_local_subchannel_pool", 1),
             ("grpc.initial_reconnect_backoff_ms", 50),
-            ("grpc.min_reconnect_backoff_ms", 50),
+            ("grpc.min_reconnect_backoff_ms", 10_000),  # how long a handshake may take on a busy machine
             ("grpc.max_reconnect_backoff_ms", 200),
         ]
         return grpc.secure_channel(self.listen, channel_credentials(self.directory / certificates), options)

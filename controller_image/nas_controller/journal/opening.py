@@ -1,5 +1,6 @@
 """Opens the file of a SQLite journal, or says why it cannot be opened and what to do about it."""
 
+import contextlib
 import fcntl
 import os
 import socket
@@ -43,9 +44,9 @@ def lock(path: Path) -> TextIO:
             f"the journal {path} is in use by another process ({holder}). "
             "Stop that process first, or choose another state directory."
         ) from error
-    file.truncate(0)
-    file.write(f"pid {os.getpid()} on {socket.gethostname()}")
-    file.flush()
+    with contextlib.suppress(OSError):  # the disk is full: it is only for whoever finds the lock taken
+        os.ftruncate(file.fileno(), 0)
+        os.write(file.fileno(), f"pid {os.getpid()} on {socket.gethostname()}".encode())
     return file
 
 
@@ -122,10 +123,8 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
 def _cannot_open(path: Path | None, error: sqlite3.Error) -> JournalError:
     if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
         return JournalError(f"{path} is not a journal: it is not a SQLite database. Move it away.")
-    kind = (
-        StorageError if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR) else JournalError
-    )
-    return kind(
+    may_pass = error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+    return (StorageError if may_pass else JournalError)(
         f"cannot open the journal {path}: {error} ({error.sqlite_errorname}). "
         "Check that the file and its directory can be written and that the disk has room."
     )
