@@ -33,11 +33,12 @@ def test_an_architecture_granted_in_the_instant_in_which_the_wait_ends_reaches_i
         coordinator = Coordinator(engine, runner)
         loop = asyncio.get_running_loop()
         worker = coordinator.register("w", "default", "cpu")
-        call = asyncio.create_task(coordinator.lease(worker, "request", wait_seconds=0.02))
-        await asyncio.sleep(0)
         job = engine.next_job(wanted=1)
         assert job is not None
-        engine.absorb(runner.run(job))
+        sampled = runner.run(job)
+        call = asyncio.create_task(coordinator.lease(worker, "request", wait_seconds=0.02))
+        await asyncio.sleep(0)
+        engine.absorb(sampled)
         loop.call_later(0.01, coordinator._serve)
         time.sleep(0.05)  # the loop is busy, so that the grant and the end of the wait become due together
         return await call
