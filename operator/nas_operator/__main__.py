@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 from nas_operator.kubernetes_api import KubernetesApi, NotConfiguredError, load_configuration
 from nas_operator.logs import configure_logs
 from nas_operator.operator_process import OperatorProcess
+from nas_operator.plan_run import AT_ONCE
 from nas_operator.planning.plan import plan
 from nas_operator.reconciler import Reconciler
 from nas_operator.settings import Settings
@@ -45,8 +46,8 @@ def main(arguments: list[str] | None = None) -> int:
         return EX_CONFIG
     configure_logs(settings)
     try:
-        # One for each that works, one for the lists.
-        configuration = load_configuration(connections=settings.workers + 1)
+        # One for each thread that reconciles or carries out actions, and one for the lists.
+        configuration = load_configuration(connections=settings.workers + AT_ONCE + 1)
     except NotConfiguredError as error:
         print(f"nas_operator: {error}", file=sys.stderr)
         return EX_CONFIG

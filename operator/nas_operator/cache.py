@@ -89,8 +89,7 @@ class Cache:
         known = objects.get(metadata["name"])
         if known is not None and _version(known) >= _version(told):
             return None
-        metadata.pop("managedFields", None)
-        objects[metadata["name"]] = told
+        told = objects[metadata["name"]] = _without_bulk(told)
         if kind in _OWN_STATUS and known is not None and _without_status(known) == _without_status(told):
             return None
         return key
@@ -156,6 +155,13 @@ class Cache:
             if (waited := self._clock() - since) > seconds:
                 return f"the watch has not told of {kind} {name}, which a list showed {waited:.0f} s ago"
         return None
+
+
+def _without_bulk(told: Object) -> Object:
+    """Without what no plan looks at, and what makes up most of a Job."""
+    metadata = {name: value for name, value in told["metadata"].items() if name != "managedFields"}
+    spec = {name: value for name, value in told.get("spec", {}).items() if told["kind"] != "Job" or name != "template"}
+    return told | {"metadata": metadata, "spec": spec}
 
 
 def _version(known: Object) -> int:

@@ -35,7 +35,7 @@ class Observed:
     Attributes:
         search: the NASSearch itself.
         pools: NASPools.
-        jobs: Jobs, one a worker.
+        jobs: Jobs, one a worker, without `spec.template`.
         pods: of controller and workers. Empty in the reconciliations that do not need them, see `pods_listed`.
         pods_listed: whether `pods` and `warnings` were asked for. `Plan.look_closer` asks for them.
         stateful_set: the controller's, or None.

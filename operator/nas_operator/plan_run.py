@@ -2,7 +2,10 @@
 
 import logging
 import threading
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Executor
+from itertools import groupby, islice
 
 from nas_operator.action_words import describe, describe_all
 from nas_operator.actions import (
@@ -25,6 +28,8 @@ from nas_operator.observed import Object, Refusal
 
 logger = logging.getLogger(__name__)
 
+# Actions that are carried out at the same time, at most.
+AT_ONCE = 8
 # What the API server will not do however often it is asked: invalid, not allowed, over quota.
 _REFUSED = (400, 403, 422)
 
@@ -39,37 +44,43 @@ class PlanRun:
         applier: that carries out the actions.
         done: actions that were carried out.
         refusals: of actions that were not, and will not be until something changes.
-        failed: whether there is anything left to do.
+        failed: whether an action has failed.
+        cut_short: whether actions were left for the next plan, since the run has taken long: it should look up and
+            see what has changed meanwhile.
     """
 
-    def __init__(self, key: Key, applier: Applier, stopping: threading.Event) -> None:
+    def __init__(
+        self, key: Key, applier: Applier, threads: Executor, stopping: threading.Event, seconds: float = 10.0
+    ) -> None:
         """Prepares a run.
 
         Args:
             key: the search.
             applier: that carries out its actions.
-            stopping: set when the operator stops: the run ends after the action under way.
+            threads: for actions that can be carried out at the same time.
+            stopping: set when the operator stops: the run ends after the actions under way.
+            seconds: that it may take, about.
         """
         self.applier = applier
         self.done: list[Action] = []
         self.refusals: list[Refusal] = []
         self.failed = False
+        self.cut_short = False
+        self._ended = False
         self._key = key
+        self._threads = threads
         self._stopping = stopping
+        self._deadline = time.monotonic() + seconds
 
     def carry_out(self, actions: Iterable[Action]) -> None:
         """Carries out `actions`, as far as possible."""
-        for action in actions:
-            if self._stopping.is_set():
+        for batch in _batches(actions):
+            errors = list(self._threads.map(self._try, batch)) if len(batch) > 1 else [self._try(batch[0])]
+            for action, error in zip(batch, errors, strict=True):
+                if error is not None:
+                    self._take_failure(action, error)
+            if self._ended:
                 return
-            if self._is_pointless(action):
-                continue
-            try:
-                self.applier.carry_out(action)
-                self.done.append(action)
-            except (ApiError, ControllerError, ChangedError, RefusedError) as error:
-                if not self._go_on_after(action, error):
-                    return
 
     def say(self, actions: Iterable[Action]) -> None:
         """Carries out those of `actions` that tell users something, after others have failed."""
@@ -100,21 +111,48 @@ class PlanRun:
             for refusal in self.refusals
         )
 
-    def _go_on_after(self, action: Action, error: Exception) -> bool:
+    def _try(self, action: Action) -> Exception | None:
+        if self._stopping.is_set() or self._is_pointless(action):
+            return None
+        if time.monotonic() > self._deadline and not isinstance(action, WriteStatus | Emit):
+            self.cut_short = True
+            return None
+        try:
+            self.applier.carry_out(action)
+        except (ApiError, ControllerError, ChangedError, RefusedError) as error:
+            return error
+        self.done.append(action)
+        return None
+
+    def _take_failure(self, action: Action, error: Exception) -> None:
         if isinstance(action, Emit):
             self._log(logging.WARNING, f"{describe(action)}: {error}")
-            return True
+            return
         self.failed = True
         refused = _is_refusal(error)
         changed = isinstance(error, ChangedError) or (isinstance(error, ApiError) and _is_going(error))
         self._log(logging.INFO if changed else logging.WARNING, f"{describe(action)}: {error}")
         if refused and not isinstance(action, WriteStatus):
             self.refusals.append(_refusal(action, str(error)))
-            return isinstance(action, Create)
-        return False
+        self._ended = self._ended or not (refused and isinstance(action, Create))
 
     def _log(self, level: int, words: str) -> None:
         logger.log(level, "%s: %s", self._key, words, extra={"search": str(self._key)})
+
+
+def _batches(actions: Iterable[Action]) -> Iterator[list[Action]]:
+    """Actions that can be carried out at the same time: about Jobs, of one kind, next to each other.
+
+    The first ones are few, as those of the Job controller itself are: when one is refused, most likely all are.
+    """
+    for type_, of_type in groupby(actions, type):
+        if type_ not in (Create, Annotate, Delete):
+            yield from ([action] for action in of_type)
+            continue
+        size = 1
+        while batch := list(islice(of_type, size)):
+            yield batch
+            size = min(2 * size, AT_ONCE)
 
 
 def _is_refusal(error: Exception) -> bool:

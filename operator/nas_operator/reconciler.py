@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -13,9 +14,10 @@ from nas_operator.cache import WATCHED_KINDS, Key
 from nas_operator.controller_client import ControllerClient
 from nas_operator.events import EventRecorder
 from nas_operator.kubernetes_api import ApiError, KubernetesApi
+from nas_operator.names import POOL_LABEL
 from nas_operator.observed import Observed, Refusal
 from nas_operator.observer import Objects, Observer
-from nas_operator.plan_run import PlanRun
+from nas_operator.plan_run import AT_ONCE, PlanRun
 from nas_operator.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -64,6 +66,7 @@ class Reconciler:
         self._events = EventRecorder(api)
         self._observer = Observer(api, self._controllers, settings.resync_seconds)
         self._memories: dict[Key, _Memory] = {}
+        self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="action")
         self._stopping = threading.Event()
 
     def stop(self) -> None:
@@ -73,6 +76,7 @@ class Reconciler:
     def close(self) -> None:
         """Closes connections to controllers, and with them calls under way."""
         self._controllers.close()
+        self._threads.shutdown(wait=False)
 
     def reconcile(self, key: Key, cached: Objects) -> Result:
         """Reconciles a search.
@@ -104,7 +108,7 @@ class Reconciler:
             observed,
             lambda: self._observer.controller_address(key, observed),
         )
-        run = PlanRun(key, applier, self._stopping)
+        run = PlanRun(key, applier, self._threads, self._stopping)
         try:
             run.carry_out(plan.actions)
         except Exception:
@@ -119,16 +123,20 @@ class Reconciler:
         run.log()
         return Result(
             tuple(written for written in applier.written if written.kind in WATCHED_KINDS),
-            0.0 if recovered else plan.again_after.total_seconds(),
+            0.0 if recovered or run.cut_short else plan.again_after.total_seconds(),
             failed=run.failed,
         )
 
     def _say(self, observed: Observed, memory: _Memory, run: PlanRun) -> None:
         """Says on the search what keeps its plan from being carried out."""
         told = replace(observed, refusals=memory.refusals)
-        messages = dict.fromkeys(f"{refusal.kind} {refusal.name}: {refusal.message}" for refusal in memory.refusals)
+        # Of many workers of a pool that are refused, one is enough.
+        of_each = {(refusal.kind, refusal.labels.get(POOL_LABEL)): refusal for refusal in reversed(memory.refusals)}
         run.say(self._make_plan(told, self._settings, datetime.now(UTC)).actions)
-        run.say(Emit("Warning", "ActionRefused", message) for message in messages)
+        run.say(
+            Emit("Warning", "ActionRefused", f"{refusal.kind} {refusal.name}: {refusal.message}")
+            for refusal in of_each.values()
+        )
 
     def _remember(self, key: Key, memory: _Memory, run: PlanRun) -> None:
         now = datetime.now(UTC)

@@ -13,8 +13,8 @@ from nas_operator.kubernetes_api import KubernetesApi
 from tests.cluster.cluster import Cluster
 from tests.control_plane.custom_resources import install_crds
 from tests.control_plane.operator_process import ACCOUNT, OperatorProcess, running_operator
+from tests.control_plane.request_counts import RequestCounts
 from tests.control_plane.searches import Namespace, digits
-from tests.control_plane.writes import WriteCount
 
 ALL = "nassearches,naspools,statefulsets,services,jobs,pods,secrets,configmaps,networkpolicies,persistentvolumeclaims"
 
@@ -61,11 +61,11 @@ def versions(space: Namespace) -> dict[str, str]:
 
 
 def test_a_restart_with_nothing_to_do_writes_nothing(space: Namespace, operator: OperatorProcess) -> None:
-    writes = WriteCount(space.cluster, space.name, ACCOUNT)
+    requests = RequestCounts(space.cluster, space.name, ACCOUNT)
     space.apply(digits(replicas=10))
     space.wait_for_workers(10)
     wait_until_idle(operator)
-    written, before = writes(), versions(space)
+    written, before = requests.writes(), versions(space)
     assert written > 20  # it counts
 
     for end in (operator.stop, operator.kill):
@@ -73,7 +73,7 @@ def test_a_restart_with_nothing_to_do_writes_nothing(space: Namespace, operator:
         operator.start()
         wait_until_idle(operator)
         assert versions(space) == before
-        assert writes() == written
+        assert requests.writes() == written
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
 import pytest
@@ -56,11 +57,16 @@ STATUS = WriteStatus("NASSearch", "digits", {})
 EVENT = Emit("Normal", "Scaled", "")
 
 
-def run(actions: list[Action], failures: dict[str, Any], stopping: bool = False) -> tuple[PlanRun, list[str]]:
+THREADS = ThreadPoolExecutor(4)
+
+
+def run(
+    actions: list[Action], failures: dict[str, Any], stopping: bool = False, seconds: float = 60
+) -> tuple[PlanRun, list[str]]:
     applied, stop = Applied(failures), threading.Event()
     if stopping:
         stop.set()
-    plan_run = PlanRun(KEY, cast(Applier, applied), stop)
+    plan_run = PlanRun(KEY, cast(Applier, applied), THREADS, stop, seconds)
     plan_run.carry_out(actions)
     return plan_run, [name_of(action) for action in applied.asked]
 
@@ -131,7 +137,7 @@ def test_an_event_that_is_not_taken_is_no_failure() -> None:
 
 def test_after_a_refusal_users_are_told_though_some_of_that_fails() -> None:
     applied = Applied({"Scaled": QUOTA})
-    plan_run = PlanRun(KEY, cast(Applier, applied), threading.Event())
+    plan_run = PlanRun(KEY, cast(Applier, applied), THREADS, threading.Event())
     plan_run.say([service(), EVENT, STATUS])
     assert applied.asked == [EVENT, STATUS]
 
@@ -140,6 +146,26 @@ def test_a_plan_ends_when_the_operator_stops() -> None:
     done, asked = run([service()], {}, stopping=True)
     assert asked == []
     assert not done.failed
+
+
+def test_a_long_plan_is_left_to_the_next_one_but_for_what_it_says() -> None:
+    done, asked = run([service(), job("a"), EVENT, STATUS], {}, seconds=-1)
+    assert asked == ["Scaled", "digits"]
+    assert done.cut_short
+    assert not done.failed
+
+
+def test_many_workers_are_made_at_once_after_a_few_have_been() -> None:
+    _, asked = run([service(), *(job(f"{i}") for i in range(100)), STATUS], {})
+    assert asked[:2] == ["service", "0"]
+    assert set(asked[2:-1]) == {f"{i}" for i in range(1, 100)}
+    assert asked[-1] == "digits"
+
+
+def test_of_many_workers_that_are_refused_few_are_tried() -> None:
+    done, asked = run([job(f"{i}") for i in range(1000)], {f"{i}": QUOTA for i in range(10, 1000)})
+    assert len(asked) < 10 + 8
+    assert {refusal.message for refusal in done.refusals} == {"exceeded quota: jobs"}
 
 
 def test_what_was_done_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
