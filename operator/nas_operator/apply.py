@@ -25,7 +25,7 @@ from nas_operator.cache import Key
 from nas_operator.controller_client import ControllerAddress, ControllerClient
 from nas_operator.events import EventRecorder
 from nas_operator.kubernetes_api import ApiError, KubernetesApi
-from nas_operator.names import SEARCH_LABEL, authority_name
+from nas_operator.names import SEARCH_LABEL, authority_name, labels
 from nas_operator.observed import Object, Observed
 from nas_operator.observer import is_owned_by
 from nas_operator.resources.certificates import (
@@ -50,7 +50,7 @@ class Written:
 
     Attributes:
         kind: of the object.
-        now: the object after it. Of one that is gone, as it was before.
+        now: the object after it. Of one that is gone, as much of it as tells which it was.
         gone: whether it is.
     """
 
@@ -163,7 +163,12 @@ class Applier:
                 raise
             answer = {"kind": "Status"}
         if answer["kind"] == "Status":
-            metadata = {"name": name, "namespace": self._key.namespace, "uid": uid}
+            metadata = {
+                "name": name,
+                "namespace": self._key.namespace,
+                "uid": uid,
+                "labels": labels(self._key.name, ""),
+            }
             self.written.append(Written(kind, {"metadata": metadata}, gone=True))
         else:
             self._note(kind, answer)

@@ -29,6 +29,16 @@ def key_of(kind: str, watched: Object) -> Key | None:
     return None if name is None else Key(metadata["namespace"], name)
 
 
+class _Awaited(NamedTuple):
+    """What a list has shown and the watch has yet to tell of."""
+
+    kind: str
+    namespace: str
+    name: str
+    version: int
+    since: float
+
+
 class Cache:
     """Objects of the watched kinds, each in the newest version that anybody has told of.
 
@@ -42,8 +52,8 @@ class Cache:
         # Uids of what was deleted, with the number of the resync in which that was heard.
         self._deleted: dict[str, int] = {}
         self._resync = 0
-        # What a list has shown and the watch has yet to tell of: kind, name, version and since when, by uid.
-        self._awaited: dict[str, tuple[str, str, int, float]] = {}
+        # By uid.
+        self._awaited: dict[str, _Awaited] = {}
 
     def keys(self) -> list[Key]:
         """Searches that exist."""
@@ -65,7 +75,7 @@ class Cache:
         """
         metadata = told["metadata"]
         awaited = self._awaited.get(metadata["uid"])
-        if awaited is not None and (deleted or int(metadata["resourceVersion"]) >= awaited[2]):
+        if awaited is not None and (deleted or int(metadata["resourceVersion"]) >= awaited.version):
             del self._awaited[metadata["uid"]]
         return self.remove(kind, told) if deleted else self.put(kind, told)
 
@@ -129,16 +139,20 @@ class Cache:
             known = None if key is None else self._objects.get(key, {}).get(kind, {}).get(told["metadata"]["name"])
             if key is None or uid in self._deleted or (known is not None and _version(known) >= _version(told)):
                 continue
-            self._awaited[uid] = (kind, f"{key.namespace}/{told['metadata']['name']}", _version(told), self._clock())
+            self._awaited[uid] = _Awaited(kind, key.namespace, told["metadata"]["name"], _version(told), self._clock())
             news = self.put(kind, told)
             if news is not None:
                 changed.add(news)
         for key in [key for key in self._objects if namespace in (None, key.namespace)]:
             for known in list(self._objects.get(key, {}).get(kind, {}).values()):
                 if known["metadata"]["uid"] not in uids and _version(known) <= version:
-                    self._awaited.pop(known["metadata"]["uid"], None)
                     self.remove(kind, known)
                     changed.add(key)
+        self._awaited = {
+            uid: awaited
+            for uid, awaited in self._awaited.items()
+            if uid in uids or awaited.kind != kind or namespace not in (None, awaited.namespace)
+        }
         return changed
 
     def begin_resync(self) -> None:
@@ -151,9 +165,9 @@ class Cache:
 
     def stale_watch(self, seconds: float) -> str | None:
         """What a watch should have told more than `seconds` ago, in words. None: nothing."""
-        for kind, name, _, since in self._awaited.values():
+        for kind, namespace, name, _, since in self._awaited.values():
             if (waited := self._clock() - since) > seconds:
-                return f"the watch has not told of {kind} {name}, which a list showed {waited:.0f} s ago"
+                return f"the watch has not told of {kind} {namespace}/{name}, which a list showed {waited:.0f} s ago"
         return None
 
 

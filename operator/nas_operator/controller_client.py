@@ -19,6 +19,8 @@ T = TypeVar("T")
 
 # Seconds that an answer may take. A controller answers in milliseconds.
 _DEADLINE = 5.0
+# Words of gRPC's messages.
+_OF_CERTIFICATES = ("handshake", "certificate", "verification")
 _OPTIONS = (
     ("grpc.enable_http_proxy", 0),
     ("grpc.initial_reconnect_backoff_ms", 500),
@@ -134,11 +136,11 @@ def _words(error: grpc.RpcError, target: str) -> str:
     match code:
         case grpc.StatusCode.DEADLINE_EXCEEDED:
             return f"the controller does not answer at {target}"
+        case grpc.StatusCode.UNAVAILABLE if "refused" in details.lower():
+            return f"the controller cannot be reached at {target}: connection refused"
+        case grpc.StatusCode.UNAVAILABLE if any(word in details.lower() for word in _OF_CERTIFICATES):
+            return f"no secure connection to the controller at {target}: one side refuses the other's certificate"
         case grpc.StatusCode.UNAVAILABLE:
-            if "refused" in details.lower():
-                return f"the controller cannot be reached at {target}: connection refused"
-            if "handshake" in details.lower() or "certificate" in details.lower():
-                return f"no secure connection to the controller at {target}: one side refuses the other's certificate"
             return f"the controller does not answer at {target}"
         case grpc.StatusCode.UNAUTHENTICATED | grpc.StatusCode.PERMISSION_DENIED:
             return f"the controller refuses the operator's certificate: {details}"

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import random
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -34,7 +35,7 @@ class _Asked:
 
     Attributes:
         objects: by kind and name. None: there is no such object, or it is not of this search.
-        at: when the oldest of them was asked for.
+        at: when the oldest of them was asked for, or earlier.
     """
 
     at: float
@@ -120,7 +121,8 @@ class Observer:
     def _ask(self, key: Key, search: Object, pools: Mapping[str, Object]) -> dict[tuple[str, str], Object]:
         asked = self._asked.get(key)
         if asked is None or self._clock() - asked.at >= self._resync_seconds:
-            asked = _Asked(self._clock())
+            # Not of all searches at the same time.
+            asked = _Asked(self._clock() - self._resync_seconds * random.uniform(0, 0.5))  # noqa: S311
         wanted = set(_asked_for(key.name, search, pools))
         for kind, name in sorted(wanted - asked.objects.keys()):
             found = self._api.get(kind, key.namespace, name)
@@ -193,7 +195,7 @@ def _key_pair(secret: Object) -> KeyPair | None:
 
 
 def _time_of(event: Object) -> str:
-    """When it was last seen, RFC 3339. With and without fractions of a second these can be compared as they are."""
+    """When it was last seen, RFC 3339. As text these can be compared to the second."""
     series = event.get("series") or {}
     return str(
         series.get("lastObservedTime")

@@ -55,11 +55,12 @@ class OperatorProcess:
         logger.info("health endpoint on port %d", port)
         try:
             await self._fill()
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._watch())
-                group.create_task(self._resync())
-                for _ in range(self._settings.workers):
-                    group.create_task(self._work())
+            if self._filled:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(self._watch())
+                    group.create_task(self._resync())
+                    for _ in range(self._settings.workers):
+                        group.create_task(self._work())
         finally:
             self._end()
             self._reconciler.close()
@@ -95,6 +96,8 @@ class OperatorProcess:
             loop.call_soon_threadsafe(self._told, kind, known, gone)
 
         await asyncio.to_thread(watch, self._settings.namespaces, told, self._end_watch)
+        if not self._stop.is_set():
+            raise RuntimeError("the watches have ended")
 
     def _told(self, kind: str, told: Object, gone: bool) -> None:
         known = self._cache.generation(kind, told)

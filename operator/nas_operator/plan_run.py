@@ -125,13 +125,12 @@ class PlanRun:
         return None
 
     def _take_failure(self, action: Action, error: Exception) -> None:
+        passing = isinstance(error, ChangedError) or (isinstance(error, ApiError) and _is_going(error))
+        self._log(logging.INFO if passing else logging.WARNING, f"{describe(action)}: {error}")
         if isinstance(action, Emit):
-            self._log(logging.WARNING, f"{describe(action)}: {error}")
             return
         self.failed = True
         refused = _is_refusal(error)
-        changed = isinstance(error, ChangedError) or (isinstance(error, ApiError) and _is_going(error))
-        self._log(logging.INFO if changed else logging.WARNING, f"{describe(action)}: {error}")
         if refused and not isinstance(action, WriteStatus):
             self.refusals.append(_refusal(action, str(error)))
         self._ended = self._ended or not (refused and isinstance(action, Create))

@@ -187,3 +187,15 @@ def test_what_was_deleted_is_remembered_only_until_no_list_can_show_it() -> None
         cache.end_resync()
         assert versions(cache) == {}
         assert len(cache._deleted) <= 2
+
+
+def test_a_watch_need_not_tell_of_what_is_gone_by_the_next_list() -> None:
+    now = [0.0]
+    cache = Cache(clock=lambda: now[0])
+    cache.replace("Job", None, [job("a", 1), job("b", 2)], 2)
+    cache.replace("Job", "speech", [], 3)
+    now[0] = 200.0
+    assert cache.stale_watch(180)
+    cache.watched("Job", job("b", 2), deleted=False)
+    cache.replace("Job", "vision", [job("b", 2)], 4)
+    assert cache.stale_watch(180) is None
