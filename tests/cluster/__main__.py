@@ -139,7 +139,7 @@ def _build(_layout: Layout, _options: argparse.Namespace) -> int:
 def _running(layout: Layout, options: argparse.Namespace) -> Cluster:
     if not is_up(layout):
         raise RuntimeError(f"the cluster {options.name} is not up; start it with: python -m tests.cluster up")
-    return opened(layout, obtain_programs())
+    return opened(layout)
 
 
 if __name__ == "__main__":

@@ -52,6 +52,11 @@ class Layout:
         return self.kubeconfigs / "admin"
 
     @property
+    def programs(self) -> Path:
+        """A link to the directory of the programs that the cluster runs."""
+        return self.directory / "programs"
+
+    @property
     def logs(self) -> Path:
         """`NAME.log` of each process."""
         return self.directory / "log"

@@ -37,6 +37,7 @@ def start(layout: Layout, *, with_node: bool, end_with_us: bool = False) -> Clus
     if with_node:
         install_missing_packages()
     layout.create()
+    layout.programs.symlink_to(programs.path("hyperkube").parent.absolute())
     processes = Processes(layout.processes, layout.logs, end_with_us=end_with_us)
     try:
         return (_start_with_node if with_node else _start_control_plane_only)(layout, programs, processes)
@@ -47,10 +48,11 @@ def start(layout: Layout, *, with_node: bool, end_with_us: bool = False) -> Clus
 
 def _start_control_plane_only(layout: Layout, programs: Programs, processes: Processes) -> Cluster:
     with free_port() as port:
+        # Pods and services have addresses that lead nowhere: a client that is given one does not leave the machine.
         network = Network("127.0.0.1", port, pods="198.18.0.0/16", services="127.96.0.0/16", advertise=False)
         write_credentials(layout, network.api_url, network.api_names, node.NAME, "127.0.0.1")
         start_control_plane(layout, programs, processes, network)
-    return opened(layout, programs, processes)
+    return opened(layout, processes)
 
 
 def _start_with_node(layout: Layout, programs: Programs, processes: Processes) -> Cluster:
@@ -58,13 +60,13 @@ def _start_with_node(layout: Layout, programs: Programs, processes: Processes) -
     inside = machine.enter(layout, programs, processes)
     write_credentials(layout, network.api_url, network.api_names, node.NAME, machine.NODE_ADDRESS)
     start_control_plane(layout, programs, inside, network)
-    cluster = opened(layout, programs, inside)
-    node.start_node(layout, programs, inside, cluster)
-    return opened(layout, programs, inside)
+    node.start_node(layout, programs, inside, opened(layout, inside))
+    return opened(layout, inside)
 
 
-def opened(layout: Layout, programs: Programs, processes: Processes | None = None) -> Cluster:
-    """A cluster that is up already."""
+def opened(layout: Layout, processes: Processes | None = None) -> Cluster:
+    """A cluster that is up already, with the programs that it was started with."""
+    programs = Programs(layout.programs.resolve())
     has_node = layout.containerd_socket.exists()
     load = functools.partial(node.load_image, layout, programs) if has_node else None
     return Cluster(layout.kubeconfig, programs, processes or Processes(layout.processes, layout.logs), load)

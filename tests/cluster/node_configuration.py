@@ -19,6 +19,8 @@ state = "/run/containerd"
 disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.nri.v1.nri"]
 [grpc]
   address = "{layout.containerd_socket}"
+[plugins.'io.containerd.snapshotter.v1.overlayfs']
+  mount_options = ["volatile"]  # else the end of a container waits until all that the machine has to write is written
 [plugins.'io.containerd.cri.v1.images']
   snapshotter = "overlayfs"
   [plugins.'io.containerd.cri.v1.images'.pinned_images]

@@ -6,7 +6,9 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -150,22 +152,18 @@ def _build(cache: Path, programs: Path) -> None:
 
 def _go(command: Sequence[str | Path], environment: dict[str, str], progress: Progress, counted: str) -> list[str]:
     """Runs a Go command, counts lines of its standard error that begin so, and returns those of its standard output."""
-    process = subprocess.Popen(
-        ["nice", *map(str, command)],
-        cwd=MODULE,
-        env=environment,
-        stdout=subprocess.PIPE if "list" in command else None,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr is not None
-    last: list[str] = []
-    for line in process.stderr:
-        last = [*last[-20:], line]
-        if line.startswith(counted):
-            progress.advance()
-    output = process.stdout.read() if process.stdout else ""
-    progress.close()
-    if process.wait():
-        raise RuntimeError(f"{' '.join(map(str, command[:2]))} failed:\n{''.join(last)}")
-    return output.splitlines()
+    with tempfile.TemporaryFile("w+") as output:  # not a second pipe, which could fill up while the first is read
+        process = subprocess.Popen(
+            ["nice", *map(str, command)], cwd=MODULE, env=environment, stdout=output, stderr=subprocess.PIPE, text=True
+        )
+        assert process.stderr is not None
+        last: deque[str] = deque(maxlen=20)
+        for line in process.stderr:
+            last.append(line)
+            if line.startswith(counted):
+                progress.advance()
+        progress.close()
+        if process.wait():
+            raise RuntimeError(f"{' '.join(map(str, command[:2]))} failed:\n{''.join(last)}")
+        output.seek(0)
+        return output.read().splitlines()

@@ -22,7 +22,8 @@ def load_test_tools(cluster: Cluster) -> str:
     """
     with tempfile.TemporaryDirectory() as directory:
         archive = Path(directory, "image.tar")
-        files = {"/bin/busybox": _download_busybox(Path(directory)), "/bin/probe": obtain_programs().path("probe")}
+        programs = cluster.programs if cluster.programs.directory else obtain_programs()
+        files = {"/bin/busybox": _download_busybox(Path(directory)), "/bin/probe": programs.path("probe")}
         write_image(archive, NAME, files)
         cluster.load_image(archive)
     return NAME

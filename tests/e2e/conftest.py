@@ -48,7 +48,7 @@ def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         processes.kill_all()
     elif is_up(layout):
         say("Using the cluster that is up")
-        yield opened(layout, obtain_programs())
+        yield opened(layout)
     else:
         stop(layout)  # what a session left that was killed
         before = snapshot()
