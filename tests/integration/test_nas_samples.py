@@ -19,3 +19,22 @@ def test_the_sample_is_valid(manifest: Path, tmp_path: Path) -> None:
     done = Workplace(tmp_path).nas("validate", manifest)
     assert done.returncode == 0, done.stderr
     assert "is valid" in done.stdout
+
+
+def test_nas_run_lets_be_what_only_a_cluster_has(tmp_path: Path) -> None:
+    """The same manifest runs here and there: no claim, image, Secret or GPU is looked for."""
+    workplace = Workplace(tmp_path)
+    workplace.write_manifest(
+        "  trainer:",
+        "    epochs: 1",
+        "    image: registry.example/child:1",
+        "    volumes: [{claimName: nowhere, mountPath: /data}]",
+        "    environment: {COLOUR: green}",
+        "    environmentSecret: nothing",
+        "    egress: [{cidr: 10.0.0.0/8}]",
+        "  pools: [{name: gpus, resources: {nvidia.com/gpu: 8}, queue: none, priorityClassName: low}]",
+        trials=1,
+    )
+    done = workplace.nas("run", workplace.manifest, "--state", workplace.state, "--workers", "1", "--no-live")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not {"nowhere", "COLOUR", "nvidia"} & set((done.stdout + done.stderr).split())
