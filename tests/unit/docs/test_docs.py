@@ -58,9 +58,10 @@ def test_every_reason_of_a_problem_is_explained() -> None:
     reasons = {
         reason
         for module in planning.rglob("*.py")
-        for reason in re.findall(r'Problem\(\s*f?"(?:\{part\.name\})?([A-Z]\w+)"', module.read_text())
+        for reason in re.findall(r'[Pp]roblem\(\s*f?"(?:\{part\.name\})?([A-Z]\w+)"', module.read_text())
     }
     assert {"ImagePullFailed", "Crashed", "JournalFull"} <= reasons
     page = (ROOT / "docs/operations.md").read_text()
     explained = set(re.findall(r"`(?:\.\.\.)?([A-Z]\w+)`", page.partition("| Reason |")[2]))
-    assert {reason for reason in reasons if {reason, reason.removeprefix("Worker")}.isdisjoint(explained)} == set()
+    ends = {reason: re.sub(r"^(Workers?|Controller|Pod)", "", reason) for reason in reasons}
+    assert {reason for reason, end in ends.items() if {reason, end}.isdisjoint(explained)} == set()
