@@ -114,7 +114,9 @@ class Cluster:
 
     def set_gpus(self, node: str, gpus: int) -> None:
         """Lets a real node offer GPUs, without a device plugin. Pods that ask for them get none to see."""
-        patch = [{"op": "add", "path": "/status/capacity/nvidia.com~1gpu", "value": str(gpus)}]
+        # The kubelet makes what is allocatable of the capacity, but only the next time it reports.
+        paths = [f"/status/{field}/nvidia.com~1gpu" for field in ("capacity", "allocatable")]
+        patch = [{"op": "add", "path": path, "value": str(gpus)} for path in paths]
         self.kubectl("patch", "node", node, "--subresource=status", "--type=json", "-p", json.dumps(patch))
 
     def wait_for(self, condition: Callable[[], _T | None], what: str, timeout: float = 60) -> _T:

@@ -14,11 +14,12 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from tests.cluster.command import run
+from tests.cluster.command import CommandError, run
 from tests.cluster.debian import require
 from tests.cluster.layout import Layout
 from tests.cluster.processes import Processes, children_of
 from tests.cluster.programs import Programs
+from tests.cluster.waiting import wait_for
 
 CGROUP = "kubenas"  # the kubelet makes the cgroups of pods below this one
 HOST_LINK = "kubenas0"  # the machine's end of the wire into the cluster
@@ -55,6 +56,7 @@ def enter(layout: Layout, programs: Programs, processes: Processes) -> Processes
     check_networks(json.loads(run(require("ip"), "-json", "route")))
     (layout.directory / _SETTINGS_FILE).write_text(json.dumps(kernel_settings()))
     for cgroup in _cgroups():
+        _enable_controllers(cgroup.parent)
         cgroup.mkdir(exist_ok=True)
     below = "|".join(f"{directory}/" for directory in _PRIVATE)
     prepare = [
@@ -84,6 +86,9 @@ def leave(layout: Layout) -> None:
     for name, value in json.loads(settings.read_text()).items():
         if kernel_settings()[name] != value:
             Path("/proc/sys", name).write_text(value)
+    with suppress(CommandError):  # the kernel may have been faster: with a network go the wires into it, a little later
+        run(require("ip"), "link", "delete", HOST_LINK)
+    wait_for(lambda: _LINK_NODE not in run(require("ip"), "route"), "the routes into the cluster to be gone")
     for cgroup in _cgroups():
         for directory, _, _ in os.walk(cgroup, topdown=False):
             _remove_cgroup(Path(directory))
@@ -147,6 +152,14 @@ def _cgroups() -> list[Path]:
     """Our cgroup in each hierarchy: one in version 2, one for each controller in version 1."""
     mounts = (line.split() for line in Path("/proc/mounts").read_text().splitlines())
     return [Path(point) / CGROUP for _, point, kind, *_ in mounts if kind in ("cgroup", "cgroup2")]
+
+
+def _enable_controllers(hierarchy: Path) -> None:
+    """Lets the groups of a hierarchy of version 2 have all controllers: the kubelet refuses one that lacks some."""
+    controllers = hierarchy / "cgroup.controllers"
+    if controllers.exists():
+        for controller in controllers.read_text().split():
+            (hierarchy / "cgroup.subtree_control").write_text(f"+{controller}")
 
 
 def _remove_cgroup(cgroup: Path) -> None:
