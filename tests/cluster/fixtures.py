@@ -50,9 +50,13 @@ def describe_namespace(cluster: Cluster, namespace: str) -> str:
 
     report = ask("objects", "get", "all,persistentvolumeclaims,configmaps", "-o", "wide")
     report += ask("events", "get", "events", "--sort-by=.metadata.creationTimestamp")
-    for pod in cluster.kubectl("--namespace", namespace, "get", "pods", "-o", "name").split():
-        report += ask(f"log of {pod}", "logs", pod, "--all-containers", "--prefix", "--tail=100")
-    return report
+    try:
+        pods = cluster.kubectl("--namespace", namespace, "get", "pods", "-o", "name").split()
+    except CommandError:  # the cluster has gone, as the answers above say
+        pods = []
+    return report + "".join(
+        ask(f"log of {pod}", "logs", pod, "--all-containers", "--prefix", "--tail=100") for pod in pods
+    )
 
 
 @pytest.hookimpl(wrapper=True)

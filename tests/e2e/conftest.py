@@ -15,8 +15,9 @@ from tests.cluster.processes import Processes
 from tests.cluster.programs import Programs, obtain_programs
 from tests.cluster.progress import say
 from tests.cluster.snapshot import snapshot
+from tests.e2e.installation import Installation, load_images
 
-__all__ = ["cluster", "namespace", "pytest_addoption", "pytest_runtest_makereport"]
+__all__ = ["cluster", "namespace", "operator", "pytest_addoption", "pytest_runtest_makereport"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -63,3 +64,13 @@ def namespace(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[str]
     """A namespace for one test."""
     with namespace_for(cluster, request.node.name, wait=True) as name:
         yield name
+
+
+@pytest.fixture(scope="session")
+def operator(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """The operator of this checkout, installed in the cluster."""
+    load_images(cluster, tmp_path_factory.mktemp("images"))
+    installation = Installation(cluster)
+    installation.install()
+    yield installation
+    installation.uninstall()

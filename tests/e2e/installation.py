@@ -1,0 +1,112 @@
+"""The operator in a real cluster: images built from this checkout, installed by the chart."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.cluster.cluster import Cluster
+from tests.cluster.layout import Layout
+from tests.cluster.progress import say
+
+ROOT = Path(__file__).parents[2]
+REPOSITORY = "localhost/kubenas"
+# The same code under two tags: two versions of the operator, as far as Kubernetes is concerned.
+TAG, NEXT_TAG = "e2e", "e2e-next"
+
+
+@dataclass(frozen=True)
+class Installation:
+    """A release of the chart.
+
+    Attributes:
+        cluster: where.
+        namespace: of the operator.
+        release: its name.
+    """
+
+    cluster: Cluster
+    namespace: str = "kubenas-system"
+    release: str = "kubenas"
+
+    @property
+    def deployment(self) -> str:
+        """Of the operator."""
+        return f"{self.release}-nas-operator"
+
+    def install(self, tag: str = TAG) -> None:
+        """Installs or upgrades the operator, and waits until it is ready."""
+        settings = [f"--set=images.repository={REPOSITORY}", f"--set=images.tag={tag}"]
+        # Volumes of the project's own cluster, and of kind's, are made without a CSI driver.
+        settings += ["--set=settings.storageAccessMode=ReadWriteOnce", "--set=settings.pollSeconds=1"]
+        settings += ["--set=settings.statusSeconds=1", "--set=settings.resyncSeconds=10", "--set=crds.keep=false"]
+        self.cluster.helm(
+            *("upgrade", "--install", self.release, ROOT / "helm" / "nas-operator"),
+            *("--namespace", self.namespace, "--create-namespace", "--wait", "--timeout=180s", *settings),
+        )
+
+    def uninstall(self) -> None:
+        """Takes everything away."""
+        self.cluster.helm("uninstall", self.release, "--namespace", self.namespace, "--wait")
+        self.cluster.kubectl("delete", "namespace", self.namespace)
+
+    def test(self) -> str:
+        """Runs `helm test`. Returns what it says."""
+        return self.cluster.helm("test", self.release, "--namespace", self.namespace)
+
+    def image(self) -> str:
+        """Of the operator."""
+        spec = self.cluster.kubectl_json("--namespace", self.namespace, "get", "deployment", self.deployment)["spec"]
+        image: str = spec["template"]["spec"]["containers"][0]["image"]
+        return image
+
+    def kill(self) -> None:
+        """Kills the operator's pod and waits for the next."""
+        pods = ["--namespace", self.namespace, "delete", "pods", "-l", "app.kubernetes.io/name=nas-operator"]
+        self.cluster.kubectl(*pods, "--force", "--grace-period=0")
+        rollout = ["--namespace", self.namespace, "rollout", "status", f"deployment/{self.deployment}"]
+        self.cluster.kubectl(*rollout, "--timeout=120s")
+
+    @contextmanager
+    def upgraded(self) -> Iterator[None]:
+        """The next version of the operator, and at the end this one again."""
+        self.install(NEXT_TAG)
+        yield
+        self.install(TAG)
+
+
+def load_images(cluster: Cluster, directory: Path) -> None:
+    """Builds the images of this checkout, twice named, and brings them into the cluster.
+
+    Args:
+        cluster: where.
+        directory: for an archive, where there is no other way.
+    """
+    own = Layout(cluster.kubeconfig.parents[1])
+    base = [] if _docker_answers() else ["--base=local"]
+    for tag in (TAG, NEXT_TAG):
+        command: list[str | Path] = [
+            sys.executable,
+            ROOT / "tools" / "build-images",
+            f"--tag={tag}",
+            f"--repository={REPOSITORY}",
+            *base,
+        ]
+        if own.containerd_socket.exists():
+            ctr = f"--ctr={cluster.programs.path('ctr')}"
+            subprocess.run([*command, f"--containerd={own.containerd_socket}", ctr], check=True)
+        else:
+            archive = directory / f"{tag}.tar"
+            subprocess.run([*command, f"--output={archive}"], check=True)
+            say(f"Loading {archive.name} into the cluster")
+            cluster.load_image(archive)
+            archive.unlink()
+
+
+def _docker_answers() -> bool:
+    try:
+        return subprocess.run(["docker", "version"], capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,277 @@
+"""A NASSearch in a real cluster, as a user sees it with kubectl and the administrator's certificate."""
+
+import base64
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import grpc
+import yaml
+from nas_api.rpc import trials_pb2 as pb
+from nas_api.rpc import trials_pb2_grpc as rpc
+from nas_operator import names
+
+from tests.cluster.cluster import Cluster
+
+Object = dict[str, Any]
+_T = TypeVar("_T")
+
+PORT = 50051
+
+
+def quick_search(
+    name: str = "quick", *, trials: int = 16, epochs: int = 1, pools: dict[str, int] | None = None, **spec: Any
+) -> Object:
+    """A NASSearch of small networks that learn to read digits.
+
+    Args:
+        name: its name.
+        trials: when it ends.
+        epochs: of each network: about a tenth of a second of one core for each.
+        pools: number of workers by name of the pool.
+        spec: sections that replace those made here.
+    """
+    space = {"layers": {"initial": 2, "increment": 0, "max": 2}, "filterHeights": [1, 3], "filterWidths": [1, 3]}
+    return {
+        "apiVersion": "kubenas.dev/v1alpha1",
+        "kind": "NASSearch",
+        "metadata": {"name": name},
+        "spec": {
+            "searchSpace": {"type": "ConvNet", "convNet": {**space, "filters": [4, 8]}},
+            "controller": {
+                "parallelism": {"batchSize": 4},
+                "lease": {"duration": "10s"},
+                "resources": {"cpu": "500m", "memory": "1Gi"},  # two of them on two cores
+            },
+            "trainer": {"epochs": epochs, "batchSize": 128},
+            "pools": [{"name": pool, "replicas": replicas} for pool, replicas in (pools or {"default": 1}).items()],
+            "budget": {"maxTrials": trials},
+            **spec,
+        },
+    }
+
+
+@dataclass(frozen=True)
+class Search:
+    """A NASSearch of this name in the namespace.
+
+    Attributes:
+        cluster: where.
+        namespace: of the search.
+        name: of the search.
+    """
+
+    cluster: Cluster
+    namespace: str
+    name: str = "quick"
+
+    # What a user does. ----------------------------------------------------------------------------------------------
+
+    def kubectl(self, *arguments: str, input: str | None = None, timeout: float = 600) -> str:
+        """Runs kubectl in the search's namespace."""
+        return self.cluster.kubectl("--namespace", self.namespace, *arguments, input=input, timeout=timeout)
+
+    def apply(self, manifest: Object) -> None:
+        """Applies the search."""
+        self.kubectl("apply", "-f", "-", input=yaml.safe_dump(manifest))
+
+    def patch(self, patch: Object) -> None:
+        """Changes a part of the search (JSON merge patch)."""
+        self.kubectl("patch", "nassearch", self.name, "--type=merge", "-p", yaml.safe_dump(patch))
+
+    def scale(self, pool: str, replicas: int) -> None:
+        """Scales a pool, as soon as it is there."""
+        name = names.pool_name(self.name, pool)
+        self.wait(lambda: self.get("naspool", name), f"pool {pool}", 60)
+        self.kubectl("scale", "naspool", name, f"--replicas={replicas}")
+
+    def write_to_claim(self, claim: str, path: str, text: str) -> None:
+        """Puts a file into a PersistentVolumeClaim, by a pod with the image of the workers."""
+        image = self.owned("jobs", "worker")[0]["spec"]["template"]["spec"]["containers"][0]["image"]
+        pod = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": f"write-to-{claim}"},
+            "spec": {
+                "restartPolicy": "Never",
+                "containers": [
+                    {
+                        "name": "write",
+                        "image": image,
+                        "imagePullPolicy": "IfNotPresent",
+                        "command": [
+                            "python",
+                            "-c",
+                            f"import pathlib; pathlib.Path('/claim/{path}').write_text({text!r})",
+                        ],
+                        "volumeMounts": [{"name": "claim", "mountPath": "/claim"}],
+                        "securityContext": {"runAsUser": 0},
+                    }
+                ],
+                "volumes": [{"name": "claim", "persistentVolumeClaim": {"claimName": claim}}],
+            },
+        }
+        self.cluster.apply(pod, namespace=self.namespace)
+        self.kubectl("wait", "pod", f"write-to-{claim}", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=120s")
+
+    # What a user sees. ----------------------------------------------------------------------------------------------
+
+    def status(self) -> Object:
+        """Its status."""
+        status: Object = self.get("nassearch", self.name).get("status", {})
+        return status
+
+    def condition(self, kind: str) -> Object | None:
+        """A condition of it, if there is one of this type."""
+        return next((c for c in self.status().get("conditions", ()) if c["type"] == kind), None)
+
+    def get(self, kind: str, name: str) -> Object:
+        """One object of its namespace."""
+        found: Object = self.cluster.kubectl_json("--namespace", self.namespace, "get", kind, name)
+        return found
+
+    def owned(self, kinds: str, component: str | None = None) -> list[Object]:
+        """Objects that the operator made for it."""
+        labels = f"{names.SEARCH_LABEL}={self.name}" + (f",{names.COMPONENT_LABEL}={component}" if component else "")
+        found = self.cluster.kubectl_json("--namespace", self.namespace, "get", kinds, "-l", labels)
+        items: list[Object] = found["items"]
+        return items
+
+    def workers(self, pool: str | None = None) -> dict[str, str]:
+        """Its workers' pods that run: uid by name."""
+        return {
+            pod["metadata"]["name"]: pod["metadata"]["uid"]
+            for pod in self.owned("pods", "worker")
+            if pod["status"]["phase"] == "Running"
+            and "deletionTimestamp" not in pod["metadata"]
+            and pool in (None, pod["metadata"]["labels"][names.POOL_LABEL])
+        }
+
+    def wait_for_condition(self, kind: str, status: str = "True", *, reason: str = "", timeout: float = 180) -> Object:
+        """Waits until a condition has a status, and a reason if one is given."""
+
+        def there() -> Object | None:
+            condition = self.condition(kind)
+            if condition and condition["status"] == status and condition["reason"] == (reason or condition["reason"]):
+                return condition
+            # With what is there instead, a time-out explains itself.
+            raise NotYetError(yaml.safe_dump(self.status().get("conditions")))
+
+        return self.wait(there, f"{kind}={status} {reason}", timeout)
+
+    def wait_for_workers(self, number: int, pool: str | None = None, timeout: float = 180) -> dict[str, str]:
+        """Waits until so many workers run and their controller knows them all."""
+
+        def there() -> dict[str, str] | None:
+            running = self.workers(pool)
+            known = {worker.worker_id for worker in self.summary().workers if worker.alive and not worker.draining}
+            return running if len(running) == number and running.keys() <= known else None
+
+        return self.wait(there, f"{number} workers of {pool or 'all pools'}", timeout)
+
+    def wait_for_trials(self, finished: int, timeout: float = 300) -> int:
+        """Waits until so many trials have finished. Returns how many have."""
+
+        def there() -> int:
+            now = self.status().get("trials", {}).get("finished", 0)
+            return now if now >= finished else 0
+
+        return self.wait(there, f"{finished} finished trials", timeout)
+
+    def wait_until_gone(self, timeout: float = 180) -> None:
+        """Waits until nothing that the operator made for it is there any more."""
+        kinds = "nassearches,naspools,statefulsets,services,jobs,pods,configmaps,secrets,networkpolicies"
+        self.wait(lambda: not self.owned(kinds), "nothing left", timeout)
+
+    # What its controller says. --------------------------------------------------------------------------------------
+
+    def summary(self) -> pb.Summary:
+        """The controller's own account."""
+        with self.controller() as service:
+            return service.GetSummary(pb.GetSummaryRequest(), timeout=20)
+
+    def trials(self) -> list[pb.Trial]:
+        """All trials in the order of their ids."""
+        found: list[pb.Trial] = []
+        with self.controller() as service:
+            while True:
+                after = found[-1].trial_id if found else 0
+                page = service.ListTrials(pb.ListTrialsRequest(after_trial_id=after), timeout=20).trials
+                if not page:
+                    return found
+                found.extend(page)
+
+    @contextmanager
+    def controller(self, certificate: str | None = None) -> Iterator[rpc.SearchServiceStub]:
+        """A connection to the controller, with the certificate in a secret: the administrator's by default."""
+        with self.channel(self.certificate(certificate or names.admin_certificate_name(self.name))) as channel:
+            yield rpc.SearchServiceStub(channel)  # type: ignore[no-untyped-call,unused-ignore]
+
+    def certificate(self, secret: str) -> dict[str, bytes]:
+        """The files of a TLS secret."""
+        return {name: base64.b64decode(text) for name, text in self.get("secret", secret)["data"].items()}
+
+    @contextmanager
+    def channel(self, certificate: dict[str, bytes]) -> Iterator[grpc.Channel]:
+        """A gRPC channel to the controller through `kubectl port-forward`."""
+        service = names.controller_name(self.name)
+        credentials = grpc.ssl_channel_credentials(
+            certificate["ca.crt"], certificate["tls.key"], certificate["tls.crt"]
+        )
+        target = ("grpc.ssl_target_name_override", f"{service}.{self.namespace}.svc")
+        with (
+            self._port_forward(f"service/{service}") as port,
+            grpc.secure_channel(f"127.0.0.1:{port}", credentials, options=[target]) as channel,
+        ):
+            yield channel
+
+    @contextmanager
+    def _port_forward(self, target: str) -> Iterator[int]:
+        kubectl = str(self.cluster.programs.path("kubectl"))
+        command = [kubectl, "--namespace", self.namespace, "port-forward", target, f":{PORT}"]
+        process = subprocess.Popen(
+            command, env=self.cluster.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        try:
+            assert process.stdout is not None
+            match = re.search(r"127\.0\.0\.1:(\d+)", process.stdout.readline())
+            if match is None:
+                raise NotYetError(process.communicate(timeout=20)[1])
+            yield int(match[1])
+        finally:
+            process.kill()
+            process.communicate()
+
+    def wait(self, condition: Callable[[], _T | None], what: str, timeout: float) -> _T:
+        """Waits until a condition gives something true. A controller that cannot be reached is worth waiting for."""
+        last: Exception | None = None
+
+        def there() -> _T | None:
+            nonlocal last
+            try:
+                return condition()
+            except (NotYetError, grpc.RpcError) as error:
+                last = error
+                return None
+
+        try:
+            return self.cluster.wait_for(there, f"{what} of {self.namespace}/{self.name}", timeout)
+        except TimeoutError as error:
+            raise TimeoutError(f"{error}; {last}") from last
+
+
+class NotYetError(Exception):
+    """The search is not as it should be, yet."""
+
+
+def assert_counted_once(search: Search, trials: int) -> None:
+    """Every trial of a search that has ended has one result, and every result was counted once."""
+    summary, finished = search.summary(), [trial for trial in search.trials() if trial.sequence]
+    assert summary.trials_finished == trials
+    assert sorted(trial.sequence for trial in finished) == list(range(1, trials + 1))
+    assert len({trial.trial_id for trial in finished}) == trials
+    assert summary.trials_succeeded + summary.trials_failed + summary.trials_stopped_early == trials
+    assert search.status()["trials"]["finished"] == trials
