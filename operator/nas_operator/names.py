@@ -23,8 +23,8 @@ APPLIED_ANNOTATION = f"{API_GROUP}/applied"
 DRAINING_ANNOTATION = f"{API_GROUP}/draining-since"
 # `spec.pools[].replicas` when it was last copied to the NASPool: an edit there wins, else `kubectl scale` does.
 REPLICAS_ANNOTATION = f"{API_GROUP}/replicas-of-search"
-# On a NASPool: the image that its workers get when the search names none. It is the operator's when the pool was made,
-# so that an upgrade of the operator restarts nothing.
+# On a NASPool and on the controller's StatefulSet: the image of its pods when the search names none. It is what the
+# operator had when they were first at work, so that an upgrade of the operator restarts nothing.
 DEFAULT_IMAGE_ANNOTATION = f"{API_GROUP}/default-image"
 # On the controller's pod: digest of what it reads of the manifest. Another one, and it starts anew.
 MANIFEST_ANNOTATION = f"{API_GROUP}/manifest"

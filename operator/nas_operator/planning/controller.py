@@ -6,9 +6,9 @@ from datetime import datetime
 from nas_api.spec import NASSearch
 
 from nas_operator.actions import Apply
-from nas_operator.names import best_name
+from nas_operator.names import DEFAULT_IMAGE_ANNOTATION, best_name
 from nas_operator.observed import Object, Observed
-from nas_operator.planning.objects import generation_of, name_of, status_of
+from nas_operator.planning.objects import annotations_of, generation_of, name_of, status_of
 from nas_operator.resources.applied import is_applied
 from nas_operator.resources.best import build_best
 from nas_operator.resources.controller import build_service, build_stateful_set
@@ -69,14 +69,9 @@ def plan_best(search: NASSearch, observed: Observed) -> Iterator[Apply]:
 
 
 def _stateful_set(search: NASSearch, observed: Observed, settings: Settings, replicas: int) -> Object:
-    image = search.spec.controller.image or _image_of(observed.stateful_set) or settings.controller_image
-    return build_stateful_set(search, settings, image, replicas, observed.stateful_set)
-
-
-def _image_of(stateful_set: Object | None) -> str | None:
-    """The image that it was made with: an upgrade of the operator leaves it as it is."""
-    if stateful_set is None:
-        return None
-    containers = stateful_set["spec"]["template"]["spec"].get("containers") or [{}]
-    image = containers[0].get("image")
-    return str(image) if image else None
+    there = observed.stateful_set
+    # An upgrade of the operator leaves the controller as it is, once it has ever answered: before that, its image may
+    # be wrong, and the upgrade the correction.
+    has_answered = bool(status_of(observed.search).get("startedAt"))
+    pinned = annotations_of(there).get(DEFAULT_IMAGE_ANNOTATION) if there and has_answered else None
+    return build_stateful_set(search, settings, pinned or settings.controller_image, replicas, there)

@@ -59,7 +59,7 @@ def _plan(search: NASSearch, observed: Observed, settings: Settings, now: dateti
     verdict = find_verdict(search, generation, previous, observed.summary, settled, now)
     goes_at = controller_goes_at(search, verdict, generation)
 
-    pools = pool_states(search, observed, worker_jobs(observed), settings)
+    pools = pool_states(search, observed, previous, worker_jobs(observed), settings)
     slots = [_slots(pool, verdict, now) for pool in pools]
     reports = [
         pool_status.report(observed, pool, slot_plan, verdict.stage, now)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from nas_api.spec import NASSearch, Pool
+from nas_api.spec import NASSearch, NASSearchStatus, Pool
 from nas_api.spec.base import parse_duration
 
 from nas_operator.actions import Apply, Delete
@@ -49,10 +49,16 @@ class PoolState:
 
 
 def pool_states(
-    search: NASSearch, observed: Observed, jobs: Mapping[str, Sequence[WorkerJob]], settings: Settings
+    search: NASSearch,
+    observed: Observed,
+    previous: NASSearchStatus,
+    jobs: Mapping[str, Sequence[WorkerJob]],
+    settings: Settings,
 ) -> list[PoolState]:
     """Those of `spec.pools` in their order, then those that are not listed there any more."""
-    listed = [_listed(search, spec, observed, jobs.get(spec.name, ()), settings) for spec in search.spec.pools]
+    listed = [
+        _listed(search, spec, observed, previous, jobs.get(spec.name, ()), settings) for spec in search.spec.pools
+    ]
     names = {pool.name for pool in listed}
     objects = {_pool_of(pool): pool for pool in observed.pools.values()}
     left_over = sorted((set(objects) | set(jobs)) - names)
@@ -60,15 +66,29 @@ def pool_states(
 
 
 def _listed(
-    search: NASSearch, spec: Pool, observed: Observed, jobs: Sequence[WorkerJob], settings: Settings
+    search: NASSearch,
+    spec: Pool,
+    observed: Observed,
+    previous: NASSearchStatus,
+    jobs: Sequence[WorkerJob],
+    settings: Settings,
 ) -> PoolState:
     pool = observed.pools.get(pool_name(search.metadata.name, spec.name))
-    default_image = (annotations_of(pool).get(DEFAULT_IMAGE_ANNOTATION) if pool else None) or settings.child_image
+    pinned = annotations_of(pool).get(DEFAULT_IMAGE_ANNOTATION) if pool and _has_worked(previous) else None
+    default_image = pinned or settings.child_image
     image = spec.image or search.spec.trainer.image or default_image
     # What was scaled stays so, until somebody edits the number in the search.
     scaled = pool is not None and annotations_of(pool).get(REPLICAS_ANNOTATION) == str(spec.replicas)
     replicas = pool["spec"].get("replicas", 1) if pool is not None and scaled else spec.replicas
     return PoolState(spec.name, spec, pool, jobs, replicas, default_image, image, template_hash(search, spec, image))
+
+
+def _has_worked(status: NASSearchStatus) -> bool:
+    """Whether a worker was ever seen. Before that their image may be wrong, and an upgrade of the operator corrects it.
+
+    What could not be seen is a worker that came and went before its first architecture was trained.
+    """
+    return bool(status.trials.finished or status.trials.running or status.workers.alive)
 
 
 def plan_pools(search: NASSearch, pools: Sequence[PoolState]) -> Iterator[Apply | Delete]:

@@ -4,6 +4,7 @@ from nas_api.spec import NASSearch
 
 from nas_operator.names import (
     COMPONENT_LABEL,
+    DEFAULT_IMAGE_ANNOTATION,
     MANIFEST_ANNOTATION,
     SEARCH_LABEL,
     controller_certificate_name,
@@ -61,7 +62,7 @@ def build_service(search: NASSearch) -> Object:
 
 
 def build_stateful_set(
-    search: NASSearch, settings: Settings, image: str, replicas: int, observed: Object | None = None
+    search: NASSearch, settings: Settings, default_image: str, replicas: int, observed: Object | None = None
 ) -> Object:
     """The StatefulSet.
 
@@ -71,12 +72,13 @@ def build_stateful_set(
     Args:
         search: whose controller it is.
         settings: of the operator.
-        image: of the controller.
+        default_image: of the controller, when the manifest names none.
         replicas: 1, or 0 when the search has ended long ago.
         observed: the StatefulSet as it is, if it is there. Its claim for the journal's volume is kept, since nothing
             may change that in its life.
     """
     spec = search.spec.controller
+    image = spec.image or default_image
     reads = digest(
         [
             without_defaults(search.spec, exclude=_NOT_READ),
@@ -110,6 +112,7 @@ def build_stateful_set(
     name = controller_name(search.metadata.name)
     inputs = {
         "image": image,
+        "defaultImage": default_image,
         "replicas": replicas,
         "reads": reads,
         "placement": without_defaults(spec, include=_PLACEMENT),
@@ -119,7 +122,8 @@ def build_stateful_set(
         {
             "apiVersion": "apps/v1",
             "kind": "StatefulSet",
-            "metadata": owned_metadata(search, name, "controller"),
+            "metadata": owned_metadata(search, name, "controller")
+            | {"annotations": {DEFAULT_IMAGE_ANNOTATION: default_image}},
             "spec": {
                 "replicas": replicas,
                 "serviceName": name,

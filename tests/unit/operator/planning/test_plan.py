@@ -127,6 +127,41 @@ def test_images_that_the_manifest_names_win() -> None:
     assert (cluster.images("gpus"), cluster.images("tpus")) == (["mine/child"], ["mine/tpu-child"])
 
 
+def controller_image(cluster: SimulatedCluster) -> str:
+    assert cluster.stateful_set is not None
+    return str(cluster.stateful_set["spec"]["template"]["spec"]["containers"][0]["image"])
+
+
+def test_an_image_of_the_controller_that_is_not_named_any_more_is_undone(cluster: SimulatedCluster) -> None:
+    cluster.settings = Settings(controller_image="kubenas/controller:2", child_image="kubenas/child:2")
+    cluster.edit(controller={"image": "mine/controller"})
+    cluster.settle()
+    assert controller_image(cluster) == "mine/controller"
+    cluster.edit(controller={})
+    cluster.settle()
+    assert controller_image(cluster) == "kubenas/controller:1"
+
+
+def test_a_wrong_image_of_the_operator_is_corrected_by_an_upgrade() -> None:
+    cluster = SimulatedCluster(pools=GPUS)
+    cluster.halted, cluster.waiting = {"StatefulSets"}, {"": ("ErrImagePull", "not found")}
+    cluster.settle()
+    cluster.settings = Settings(controller_image="kubenas/controller:2", child_image="kubenas/child:2")
+    cluster.settle()
+    assert controller_image(cluster) == "kubenas/controller:2"
+    assert cluster.images("gpus") == ["kubenas/child:2"] * 3
+
+
+def test_a_wrong_image_of_workers_is_corrected_though_the_controller_has_answered() -> None:
+    cluster = SimulatedCluster(pools=GPUS)
+    cluster.waiting = {"": ("ErrImagePull", "not found")}
+    cluster.settle()
+    cluster.settings = Settings(controller_image="kubenas/controller:2", child_image="kubenas/child:2")
+    cluster.settle()
+    assert controller_image(cluster) == "kubenas/controller:1"
+    assert cluster.images("gpus") == ["kubenas/child:2"] * 3
+
+
 # Suspend and resume. ------------------------------------------------------------------------------------------------
 
 

