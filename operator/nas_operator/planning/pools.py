@@ -45,7 +45,7 @@ class PoolState:
     @property
     def drain_timeout(self) -> timedelta:
         """How long a worker that should go may go on with its architecture."""
-        return parse_duration((self.spec or Pool(name=self.name)).drain_timeout)
+        return parse_duration((self.spec or Pool.model_construct(name=self.name)).drain_timeout)
 
 
 def pool_states(
