@@ -63,7 +63,6 @@ class OperatorProcess:
                         group.create_task(self._work())
         finally:
             self._end()
-            self._reconciler.close()
             self._threads.shutdown()
             await server.cleanup()
         logger.info("stopped")

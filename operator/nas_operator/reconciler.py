@@ -70,13 +70,9 @@ class Reconciler:
         self._stopping = threading.Event()
 
     def stop(self) -> None:
-        """Lets reconciliations end after the action under way."""
+        """Lets reconciliations end after the actions under way. What is asked of controllers is given up."""
         self._stopping.set()
-
-    def close(self) -> None:
-        """Closes connections to controllers, and with them calls under way."""
         self._controllers.close()
-        self._threads.shutdown(wait=False)
 
     def reconcile(self, key: Key, cached: Objects) -> Result:
         """Reconciles a search.

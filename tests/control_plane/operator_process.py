@@ -53,6 +53,7 @@ class OperatorProcess:
     settings: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
     url: str = ""
+    _begin: int = 0
 
     def __post_init__(self) -> None:
         values = ["--set", f"watchNamespaces={{{','.join(self.namespaces)}}}"] if self.namespaces else []
@@ -82,24 +83,28 @@ class OperatorProcess:
         settings = _SETTINGS | {"namespaces": ",".join(self.namespaces)} | self.settings
         variables = {f"KUBENAS_{name.upper()}": value for name, value in settings.items()}
         environment = {**os.environ, **variables, "KUBECONFIG": str(self.kubeconfig)}
-        offset = self.log.stat().st_size if self.log.exists() else 0
+        self.url = ""
+        self._begin = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "nas_operator"], env=environment, stdout=log, stderr=log
             )
-
-        def port() -> str | None:
-            assert self.process is not None
-            assert self.process.poll() is None, f"the operator ended: {self.log.read_text()}"
-            found = re.search(r"health endpoint on port (\d+)", self.log.read_text()[offset:])
-            return found[1] if found else None
-
         if wait:
-            self.url = f"http://127.0.0.1:{wait_for(port, 'the operator to listen')}"
-            wait_for(lambda: self.ask("/readyz")[0] == 200, "the operator to be ready")
+            self.wait_until_ready()
+
+    def wait_until_ready(self) -> None:
+        """Waits until it says that it is ready."""
+        wait_for(lambda: self.ask("/readyz")[0] == 200, "the operator to be ready")
 
     def ask(self, path: str) -> tuple[int, str]:
-        """Status and text of its health endpoint."""
+        """Status and text of its health endpoint. 0: it does not listen yet."""
+        assert self.process is not None
+        assert self.process.poll() is None, f"the operator ended: {self.log.read_text()}"
+        if not self.url:
+            found = re.search(r"health endpoint on port (\d+)\n", self.log.read_text()[self._begin :])
+            if not found:
+                return 0, ""
+            self.url = f"http://127.0.0.1:{found[1]}"
         try:
             with urllib.request.urlopen(self.url + path, timeout=10) as answer:
                 return answer.status, answer.read().decode()

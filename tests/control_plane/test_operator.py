@@ -8,7 +8,7 @@ import pytest
 
 from tests.cluster.cluster import Cluster
 from tests.control_plane.custom_resources import install_crds
-from tests.control_plane.operator_process import OperatorProcess, running_operator
+from tests.control_plane.operator_process import ACCOUNT, OperatorProcess, running_operator
 from tests.control_plane.searches import KINDS, Namespace, digits
 
 
@@ -257,6 +257,25 @@ def test_sigterm_ends_it_at_once_and_well(space: Namespace, operator: OperatorPr
     space.apply(digits(replicas=2))
     space.wait_for_workers(2)
     assert operator.stop() == 0
+
+
+def test_without_rights_it_says_so_and_waits_for_them(space: Namespace, tmp_path: Path) -> None:
+    operator = OperatorProcess(space.cluster, space.name, tmp_path, (space.name,))
+    rights = space.json("get", "rolebinding", ACCOUNT)
+    space.kubectl("delete", "rolebinding", ACCOUNT)
+    try:
+        operator.start(wait=False)
+        space.cluster.wait_for(lambda: operator.ask("/readyz")[0] == 503, "it to listen")
+        assert operator.ask("/healthz") == (200, "ok\n")
+        space.cluster.wait_for(lambda: "the operator lacks rights" in operator.log.read_text(), "it to say so")
+        space.apply(
+            {name: rights[name] for name in ("apiVersion", "kind", "roleRef", "subjects")}
+            | {"metadata": {"name": ACCOUNT}}
+        )
+        operator.wait_until_ready()
+        assert operator.stop() == 0
+    finally:
+        operator.kill()
 
 
 def test_the_health_endpoint_answers(operator: OperatorProcess) -> None:
