@@ -101,7 +101,7 @@ class OperatorProcess:
         assert self.process is not None
         assert self.process.poll() is None, f"the operator ended: {self.log.read_text()}"
         if not self.url:
-            found = re.search(r"health endpoint on port (\d+)\n", self.log.read_text()[self._begin :])
+            found = re.search(r'health endpoint on port (\d+)["\n]', self.log.read_text()[self._begin :])
             if not found:
                 return 0, ""
             self.url = f"http://127.0.0.1:{found[1]}"

@@ -122,8 +122,11 @@ def test_what_was_not_made_for_the_search_is_not_taken_over(
 
 
 def test_the_objects_of_an_earlier_search_of_the_name_are_waited_for(api: KubernetesApi, search: Object) -> None:
+    """One that is still there, so that the garbage collector takes its time."""
+    namespace = search["metadata"]["namespace"]
+    earlier = api.create(digits() | {"metadata": {"name": "earlier", "namespace": namespace}})
     old = manifest_of(search)
-    old["metadata"]["ownerReferences"][0]["uid"] = "00000000-0000-4000-8000-000000000000"
+    old["metadata"]["ownerReferences"][0] |= {"name": "earlier", "uid": earlier["metadata"]["uid"]}
     api.create(old)
     with pytest.raises(ChangedError, match="of an earlier search of this name has not been deleted yet"):
         applier(api, search).carry_out(Apply(manifest_of(search)))
