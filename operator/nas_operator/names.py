@@ -31,6 +31,9 @@ MANIFEST_ANNOTATION = f"{API_GROUP}/manifest"
 # On the pods of the operator itself, wherever it is installed: controllers let them in.
 OPERATOR_LABELS = {f"{API_GROUP}/operator": "true"}
 
+# Of the controller's volume.
+JOURNAL = "journal"
+
 # The StatefulSet's pods carry its name and a hash of 10 letters in a label of at most 63.
 _STATEFUL_SET_NAME = 52
 # A Job's pods are named after it with 6 more characters, and carry its name in a label of at most 63.
@@ -51,6 +54,11 @@ def controller_name(search: str) -> str:
     # The name of a Service begins with a letter (RFC 1035), that of a search may begin with a digit.
     prefix = "nas-" if search[0].isdigit() else ""
     return fit(f"{prefix}{search}-controller", _STATEFUL_SET_NAME)
+
+
+def journal_claim_name(search: str) -> str:
+    """Of the PersistentVolumeClaim that the StatefulSet makes for the journal."""
+    return f"{JOURNAL}-{controller_name(search)}-0"
 
 
 def workers_name(search: str) -> str:

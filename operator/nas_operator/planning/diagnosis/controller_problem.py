@@ -4,11 +4,14 @@ from collections.abc import Mapping
 
 from nas_api.spec import NASSearch
 
-from nas_operator.names import COMPONENT_LABEL, controller_name
+from nas_operator.names import COMPONENT_LABEL, controller_name, journal_claim_name
 from nas_operator.observed import Observed
 from nas_operator.planning.diagnosis.pod_problem import Part, pod_problem, refusal_problem
 from nas_operator.planning.diagnosis.problem import Problem, sentence, shortened
 from nas_operator.planning.objects import labels_of, status_of
+
+# A pod that is not on a node may wait for its volume. Which of the two it is depends on when volumes are bound.
+_WAITING = ("VolumeClaimUnbound", "Unschedulable")
 
 
 def controller_problem(search: NASSearch, observed: Observed) -> Problem | None:
@@ -47,7 +50,18 @@ def _pod(search: NASSearch, observed: Observed) -> Problem | None:
     )
     name = controller_name(search.metadata.name)
     about = [warning for warning in observed.warnings if _name_of_subject(warning) in (name, f"{name}-0")]
-    return pod_problem(pods, about, part)
+    problem = pod_problem(pods, about, part)
+    return _unprovisioned(search, observed, problem) if problem and problem.reason in _WAITING else problem
+
+
+def _unprovisioned(search: NASSearch, observed: Observed, problem: Problem) -> Problem:
+    """The problem of a pod that waits for its volume, in the words of who should provide that, if they are known."""
+    claim = journal_claim_name(search.metadata.name)
+    for warning in reversed(observed.warnings):
+        if warning.get("reason") == "ProvisioningFailed" and _name_of_subject(warning) == claim:
+            words = f"No volume for the journal ({claim}): {sentence(str(warning.get('message') or ''))}"
+            return Problem("VolumeClaimUnbound", f"{words} {problem.message}")
+    return problem
 
 
 def _unreachable(observed: Observed) -> Problem | None:

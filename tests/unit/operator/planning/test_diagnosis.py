@@ -292,6 +292,20 @@ def test_a_controller_that_does_not_work(status: Object, reason: str, words: str
     assert cluster.said().count(reason) == 1
 
 
+@pytest.mark.parametrize(
+    "waits_for", ["pod has unbound immediate PersistentVolumeClaims", "binding volumes: context deadline exceeded"]
+)
+def test_a_controller_whose_volume_nobody_provides(waits_for: str) -> None:
+    cluster = without_controller(unscheduled(waits_for))
+    words = 'storageclass.storage.k8s.io "fast" not found'
+    cluster.warnings.append(
+        warning("PersistentVolumeClaim", "journal-digits-controller-0", "ProvisioningFailed", words)
+    )
+    cluster.settle()
+    assert cluster.condition("Ready")["reason"] == "VolumeClaimUnbound"
+    assert f"No volume for the journal (journal-digits-controller-0): {words}." in cluster.condition("Ready")["message"]
+
+
 def test_a_controller_that_may_have_no_pod() -> None:
     cluster = without_controller()
     words = "create Pod digits-controller-0 failed: exceeded quota: small"
