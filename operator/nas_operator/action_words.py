@@ -14,6 +14,7 @@ from nas_operator.actions import (
     DrainWorkers,
     Emit,
     IssueCertificate,
+    SetOwners,
     SetState,
     WriteStatus,
 )
@@ -45,6 +46,8 @@ def _words(action: Action) -> tuple[str, str]:
             return f"create {manifest['kind']}", manifest["metadata"]["name"]
         case Annotate(kind, name):
             return f"annotate {kind}", name
+        case SetOwners(kind, name):
+            return f"set the owners of {kind}", name
         case Delete(kind, name):
             return f"delete {kind}", name
         case CreateAuthority(secret):

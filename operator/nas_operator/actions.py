@@ -37,6 +37,16 @@ class Annotate:
 
 
 @dataclass(frozen=True, slots=True)
+class SetOwners:
+    """Sets the owners of the very object of this version: with the last of them it goes, without any it stays."""
+
+    kind: str
+    name: str
+    resource_version: str
+    owners: tuple[Object, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Delete:
     """Deletes the very object of this uid, and in the background what it owns. That it is gone is no error."""
 
@@ -100,6 +110,7 @@ Action = (
     Apply
     | Create
     | Annotate
+    | SetOwners
     | Delete
     | CreateAuthority
     | IssueCertificate

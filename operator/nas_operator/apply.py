@@ -18,6 +18,7 @@ from nas_operator.actions import (
     DrainWorkers,
     Emit,
     IssueCertificate,
+    SetOwners,
     SetState,
     WriteStatus,
 )
@@ -111,6 +112,8 @@ class Applier:
             case Annotate(kind, name, annotations):
                 patch = {"metadata": {"annotations": annotations}}
                 self._note(kind, self._api.merge(kind, self._key.namespace, name, patch))
+            case SetOwners(kind, name, version, owners):
+                self._set_owners(kind, name, version, owners)
             case Delete(kind, name, uid):
                 self._delete(kind, name, uid)
             case CreateAuthority():
@@ -154,6 +157,15 @@ class Applier:
             self._check_owner(kind, name, existing)
             if existing is not None:
                 self._note(kind, existing)
+
+    def _set_owners(self, kind: str, name: str, version: str, owners: tuple[Object, ...]) -> None:
+        patch = {"metadata": {"resourceVersion": version, "ownerReferences": list(owners)}}
+        try:
+            self._note(kind, self._api.merge(kind, self._key.namespace, name, patch))
+        except ApiError as error:
+            if error.status in (404, 409):
+                raise ChangedError(f"{kind} {name} was changed meanwhile") from error
+            raise
 
     def _delete(self, kind: str, name: str, uid: str) -> None:
         try:

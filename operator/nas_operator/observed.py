@@ -40,6 +40,7 @@ class Observed:
         pods_listed: whether `pods` and `warnings` were asked for. `Plan.look_closer` asks for them.
         stateful_set: the controller's, or None.
         service: the controller's, or None.
+        journal_claim: the PersistentVolumeClaim of the journal, whoever made it, or None.
         secrets: by name, with their data (base64, as Kubernetes has them).
         config_maps: by name.
         network_policies: by name.
@@ -58,6 +59,7 @@ class Observed:
     pods_listed: bool = False
     stateful_set: Object | None = None
     service: Object | None = None
+    journal_claim: Object | None = None
     secrets: Mapping[str, Object] = field(default_factory=dict)
     config_maps: Mapping[str, Object] = field(default_factory=dict)
     network_policies: Mapping[str, Object] = field(default_factory=dict)

@@ -19,6 +19,7 @@ from nas_operator.names import (
     best_name,
     controller_certificate_name,
     controller_name,
+    journal_claim_name,
     manifest_name,
     pool_certificate_name,
     workers_name,
@@ -81,6 +82,7 @@ class Observer:
             pods=pods,
             pods_listed=look_closer,
             stateful_set=stateful_set,
+            journal_claim=self._journal_claim(key, stateful_set),
             service=asked.get(("Service", controller_name(key.name))),
             secrets=_of_kind(asked, "Secret"),
             config_maps=_of_kind(asked, "ConfigMap"),
@@ -130,13 +132,22 @@ class Observer:
         self._asked[key] = asked
         return {of: found for of, found in asked.objects.items() if found is not None and of in wanted}
 
+    def _journal_claim(self, key: Key, stateful_set: Object | None) -> Object | None:
+        """Asked for until it is there: the StatefulSet makes it, and it may be of an earlier search of the name."""
+        if stateful_set is None:
+            return None
+        asked, of = self._asked[key], ("PersistentVolumeClaim", journal_claim_name(key.name))
+        if asked.objects.get(of) is None:
+            asked.objects[of] = self._api.get(of[0], key.namespace, of[1])
+        return asked.objects[of]
+
     def _look_closer(self, key: Key, search: Object, watched: Objects) -> tuple[dict[str, Object], tuple[Object, ...]]:
         listed, _ = self._api.list("Pod", key.namespace, label_selector=f"{SEARCH_LABEL}={key.name}")
         pods = {pod["metadata"]["name"]: pod for pod in listed}
         uids = {search["metadata"]["uid"]} | {
             known["metadata"]["uid"] for objects in (*watched.values(), pods) for known in objects.values()
         }
-        claim = f"-{controller_name(key.name)}-0"
+        claim = journal_claim_name(key.name)
         warnings, _ = self._api.list("Event", key.namespace, field_selector="type=Warning")
         about = [
             event
@@ -144,7 +155,7 @@ class Observer:
             if event["involvedObject"].get("uid") in uids
             or (
                 event["involvedObject"].get("kind") == "PersistentVolumeClaim"
-                and event["involvedObject"].get("name", "").endswith(claim)
+                and event["involvedObject"].get("name") == claim
             )
         ]
         return pods, tuple(sorted(about, key=_time_of))
@@ -152,8 +163,14 @@ class Observer:
     def _with_summary(self, key: Key, observed: Observed) -> Observed:
         try:
             address = self.controller_address(key, observed)
+        except ControllerError as error:
+            return replace(observed, summary_problem=str(error))
+        try:
             return replace(observed, summary=self._controllers.summary(key, address))
         except ControllerError as error:
+            # What the address was made of may be gone: the next look is a fresh one.
+            for of in (("Service", controller_name(key.name)), ("Secret", admin_certificate_name(key.name))):
+                self._asked[key].objects.pop(of, None)
             return replace(observed, summary_problem=str(error))
 
 

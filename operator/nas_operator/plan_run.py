@@ -17,6 +17,7 @@ from nas_operator.actions import (
     Delete,
     Emit,
     IssueCertificate,
+    SetOwners,
     WriteStatus,
 )
 from nas_operator.apply import Applier, ChangedError, RefusedError
@@ -170,7 +171,7 @@ def _refusal(action: Action, message: str) -> Refusal:
         case Apply(manifest) | Create(manifest):
             metadata = manifest["metadata"]
             return Refusal(manifest["kind"], metadata["name"], metadata.get("labels") or {}, message)
-        case Annotate(kind, name) | Delete(kind, name):
+        case Annotate(kind, name) | SetOwners(kind, name) | Delete(kind, name):
             return Refusal(kind, name, {}, message)
         case CreateAuthority(secret) | IssueCertificate(secret):
             return Refusal("Secret", secret, {}, message)

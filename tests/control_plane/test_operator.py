@@ -159,6 +159,12 @@ def test_a_suspended_search_has_no_workers(space: Namespace) -> None:
 def test_a_deleted_search_leaves_what_its_deletion_policy_says(policy: str, left: list[str], space: Namespace) -> None:
     space.apply(digits(replicas=2, deletionPolicy=policy))
     space.wait_for_workers(2)
+
+    def is_as_the_policy_says() -> bool:
+        found = space.json("get", "persistentvolumeclaims")["items"]
+        return [bool(claim["metadata"].get("ownerReferences")) for claim in found] == [policy == "Delete"]
+
+    space.cluster.wait_for(is_as_the_policy_says, "the claim for the journal")
     space.kubectl("delete", "nassearch", "digits", "--timeout=30s")
     space.cluster.wait_for(lambda: not space.made(KINDS), "everything to be gone", timeout=120)
 
@@ -167,6 +173,21 @@ def test_a_deleted_search_leaves_what_its_deletion_policy_says(policy: str, left
         return [claim["metadata"]["name"] for claim in found if "deletionTimestamp" not in claim["metadata"]]
 
     space.cluster.wait_for(lambda: claims() == left, f"the claims {left}")
+
+
+@pytest.mark.usefixtures("operator")
+def test_the_journal_outlives_a_stateful_set_that_somebody_deletes(space: Namespace) -> None:
+    space.apply(digits(replicas=1, deletionPolicy="Delete"))
+    space.wait_for_workers(1)
+
+    def uids(kind: str) -> list[str]:
+        return [item["metadata"]["uid"] for item in space.json("get", kind)["items"]]
+
+    claims, made = uids("persistentvolumeclaims"), uids("statefulsets")
+    space.kubectl("delete", "statefulset", "digits-controller")
+    space.cluster.wait_for(lambda: uids("statefulsets") not in ([], made), "another StatefulSet")
+    space.cluster.wait_for(lambda: space.running_pods("controller"), "its pod")
+    assert uids("persistentvolumeclaims") == claims
 
 
 @pytest.mark.usefixtures("operator")

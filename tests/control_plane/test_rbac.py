@@ -15,6 +15,7 @@ from nas_operator.resources.certificates import build_authority
 from nas_operator.resources.controller import build_service, build_stateful_set
 from nas_operator.resources.manifest import build_manifest
 from nas_operator.resources.network import build_network_policies
+from nas_operator.resources.owner import owner_reference
 from nas_operator.resources.pool import build_pool
 from nas_operator.resources.worker import build_job
 from nas_operator.settings import Settings
@@ -150,6 +151,11 @@ def test_the_operator_s_rights_are_enough_for_all_that_it_does(operator: str, cl
         as_operator.apply(owner | {"status": {"observedGeneration": 1}}, "--subresource=status")
     job = made[-1]["metadata"]["name"]
     as_operator.kubectl("annotate", "job", job, "kubenas.dev/draining-since=now")
+    cluster.apply(claim("journal-a-controller-0"), namespace=namespace)
+    as_operator.kubectl("get", "persistentvolumeclaim", "journal-a-controller-0")
+    owned = {"metadata": {"ownerReferences": [owner_reference(NASSearch.model_validate(found))]}}
+    patch = f"--patch={json.dumps(owned)}"
+    as_operator.kubectl("patch", "persistentvolumeclaim", "journal-a-controller-0", "--type=merge", patch)
     for resource in ("nassearches", "naspools", "jobs", "statefulsets", "pods", "events"):
         as_operator.kubectl("get", resource)
     as_operator.kubectl("delete", "job", job, "--wait=false")
@@ -162,6 +168,11 @@ def test_the_operator_s_rights_are_enough_for_all_that_it_does(operator: str, cl
         events.patch_namespaced_event(event["metadata"]["name"], namespace, repeated)
     for resource in ("nassearches.kubenas.dev", "naspools.kubenas.dev", "jobs.batch", "statefulsets.apps"):
         assert may(cluster, operator, namespace, "watch", resource)
+
+
+def claim(name: str) -> Object:
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name}, "spec": spec}
 
 
 def new_event(found: Object, namespace: str) -> dict[str, Any]:
@@ -194,6 +205,8 @@ def new_event(found: Object, namespace: str) -> dict[str, Any]:
         ("watch", "secrets"),
         ("delete", "secrets"),
         ("delete", "configmaps"),
+        ("list", "persistentvolumeclaims"),
+        ("create", "persistentvolumeclaims"),
         ("delete", "persistentvolumeclaims"),
         ("get", "pods/log"),
         ("create", "pods"),

@@ -24,6 +24,7 @@ from nas_operator.resources.certificates import (
 from nas_operator.resources.controller import build_service, build_stateful_set
 from nas_operator.resources.manifest import build_manifest
 from nas_operator.resources.network import build_network_policies
+from nas_operator.resources.owner import owner_reference
 from nas_operator.resources.pool import build_pool
 from nas_operator.resources.worker import build_job
 
@@ -255,7 +256,7 @@ def test_a_worker_that_cannot_work_fails_its_job_and_one_that_crashes_is_replace
 
 
 @pytest.mark.parametrize("policy", ["Retain", "Delete"])
-def test_with_the_search_everything_goes_and_the_journal_stays_if_it_should(
+def test_with_the_search_everything_goes_and_the_journal_stays_unless_it_is_given_to_the_search(
     control_plane: Cluster, namespace: str, policy: str
 ) -> None:
     search = create_search(control_plane, namespace, {"deletionPolicy": policy})
@@ -266,11 +267,12 @@ def test_with_the_search_everything_goes_and_the_journal_stays_if_it_should(
         return list(control_plane.kubectl_json("--namespace", namespace, "get", "persistentvolumeclaims")["items"])
 
     control_plane.wait_for(lambda: pods_of(control_plane, namespace, "controller"), "the controller's pod")
-    # The StatefulSet has said whose the claim is, with Delete; that takes it a moment.
-    control_plane.wait_for(
-        lambda: [bool(claim["metadata"].get("ownerReferences")) for claim in claims()] == [policy == "Delete"],
-        "the claim for the journal",
-    )
+    control_plane.wait_for(lambda: len(claims()) == 1, "the claim for the journal")
+    assert not claims()[0]["metadata"].get("ownerReferences")
+    if policy == "Delete":
+        owned = {"metadata": {"ownerReferences": [owner_reference(search)]}}
+        claim = ("persistentvolumeclaim", claims()[0]["metadata"]["name"])
+        control_plane.kubectl("--namespace", namespace, "patch", *claim, "--type=merge", f"--patch={json.dumps(owned)}")
     control_plane.kubectl("--namespace", namespace, "delete", "nassearch", "digits")
 
     def remaining() -> list[str]:

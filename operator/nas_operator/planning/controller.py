@@ -5,22 +5,25 @@ from datetime import datetime
 
 from nas_api.spec import NASSearch
 
-from nas_operator.actions import Apply
+from nas_operator.actions import Apply, SetOwners
 from nas_operator.names import DEFAULT_IMAGE_ANNOTATION, best_name
 from nas_operator.observed import Object, Observed
-from nas_operator.planning.objects import annotations_of, generation_of, name_of, status_of
+from nas_operator.planning.objects import annotations_of, generation_of, is_deleting, name_of, status_of
 from nas_operator.resources.applied import is_applied
 from nas_operator.resources.best import build_best
 from nas_operator.resources.controller import build_service, build_stateful_set
 from nas_operator.resources.manifest import build_manifest
 from nas_operator.resources.network import build_network_policies
+from nas_operator.resources.owner import owner_reference
 from nas_operator.settings import Settings
 
 
 def plan_controller(
     search: NASSearch, observed: Observed, settings: Settings, goes_at: datetime | None, now: datetime
-) -> Iterator[Apply]:
+) -> Iterator[Apply | SetOwners]:
     """Applies manifest, Service, NetworkPolicies and StatefulSet where they are not as they should be.
+
+    The journal's claim is made to go with the search, or not to, as `spec.deletionPolicy` says.
 
     Args:
         search: whose controller it is.
@@ -40,6 +43,7 @@ def plan_controller(
     ):
         if not is_applied(wanted, there):
             yield Apply(wanted)
+    yield from _own_journal(search, observed.journal_claim)
 
 
 def has_read_manifest(search: NASSearch, observed: Observed, settings: Settings) -> bool:
@@ -66,6 +70,20 @@ def plan_best(search: NASSearch, observed: Observed) -> Iterator[Apply]:
         return
     if not is_applied(best, observed.config_maps.get(best_name(search.metadata.name))):
         yield Apply(best)
+
+
+def _own_journal(search: NASSearch, claim: Object | None) -> Iterator[SetOwners]:
+    if claim is None or is_deleting(claim):
+        return
+    owners = claim["metadata"].get("ownerReferences") or []
+    if any(owner["kind"] == "NASSearch" and owner["uid"] != search.metadata.uid for owner in owners):
+        return  # of an earlier search of the name, with which it is about to go
+    others = [owner for owner in owners if owner["uid"] != search.metadata.uid]
+    owned, should_be = len(others) < len(owners), search.spec.deletion_policy == "Delete"
+    if owned != should_be:
+        wanted = [*others, owner_reference(search)] if should_be else others
+        version = str(claim["metadata"].get("resourceVersion") or "")
+        yield SetOwners("PersistentVolumeClaim", name_of(claim), version, tuple(wanted))
 
 
 def _stateful_set(search: NASSearch, observed: Observed, settings: Settings, replicas: int) -> Object:

@@ -5,6 +5,7 @@ from nas_api.spec import NASSearch
 from nas_operator.names import (
     COMPONENT_LABEL,
     DEFAULT_IMAGE_ANNOTATION,
+    JOURNAL,
     MANIFEST_ANNOTATION,
     SEARCH_LABEL,
     controller_certificate_name,
@@ -21,7 +22,6 @@ from nas_operator.settings import Settings
 CONTROLLER_PORT = 50051
 CONTAINER = "controller"
 
-_JOURNAL = "journal"
 _STATE_DIRECTORY = "/var/lib/kubenas"
 # To answer the calls under way and to close the journal takes a second or two.
 _GRACE_SECONDS = 30
@@ -104,7 +104,7 @@ def build_stateful_set(
     pod = build_pod_spec(
         search,
         container,
-        [Mount(_JOURNAL, None, _STATE_DIRECTORY)],
+        [Mount(JOURNAL, None, _STATE_DIRECTORY)],
         spec,
         controller_certificate_name(search.metadata.name),
         settings,
@@ -116,7 +116,6 @@ def build_stateful_set(
         "replicas": replicas,
         "reads": reads,
         "placement": without_defaults(spec, include=_PLACEMENT),
-        "deletionPolicy": search.spec.deletion_policy,
     }
     return stamped(
         {
@@ -130,10 +129,9 @@ def build_stateful_set(
                 "selector": {"matchLabels": controller_selector(search)},
                 # One pod has no order. With OrderedReady a pod that never gets ready would block its own replacement.
                 "podManagementPolicy": "Parallel",
-                "persistentVolumeClaimRetentionPolicy": {
-                    "whenDeleted": search.spec.deletion_policy,
-                    "whenScaled": "Retain",
-                },
+                # The journal outlives the StatefulSet, which may be deleted by mistake and is then made again. Where it
+                # should not outlive the search it belongs to that, see `planning.controller`.
+                "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"},
                 "template": {
                     "metadata": {
                         "labels": labels(search.metadata.name, "controller"),
@@ -161,7 +159,7 @@ def _journal_claim(search: NASSearch, settings: Settings) -> Object:
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
-        "metadata": {"name": _JOURNAL, "labels": labels(search.metadata.name, "controller")},
+        "metadata": {"name": JOURNAL, "labels": labels(search.metadata.name, "controller")},
         "spec": claim,
     }
 

@@ -20,15 +20,17 @@ def owned_metadata(search: NASSearch, name: str, component: str, more_labels: di
         "name": name,
         "namespace": search.metadata.namespace,
         "labels": labels(search.metadata.name, component) | (more_labels or {}),
+        "ownerReferences": [owner_reference(search) | {"controller": True}],
+    }
+
+
+def owner_reference(search: NASSearch) -> Object:
+    """What makes an object go with the search."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "NASSearch",
+        "name": search.metadata.name,
+        "uid": search.metadata.uid,
         # The search can always be deleted, and goes first: nothing that holds up what it owns can keep it.
-        "ownerReferences": [
-            {
-                "apiVersion": API_VERSION,
-                "kind": "NASSearch",
-                "name": search.metadata.name,
-                "uid": search.metadata.uid,
-                "controller": True,
-                "blockOwnerDeletion": False,
-            }
-        ],
+        "blockOwnerDeletion": False,
     }

@@ -23,6 +23,7 @@ from nas_operator.actions import (
     Emit,
     IssueCertificate,
     Plan,
+    SetOwners,
     SetState,
     WriteStatus,
 )
@@ -53,6 +54,7 @@ class SimulatedCluster:
         self.pods: dict[str, Object] = {}
         self.stateful_set: Object | None = None
         self.service: Object | None = None
+        self.journal_claim: Object | None = None
         self.secrets: dict[str, Object] = {}
         self.config_maps: dict[str, Object] = {}
         self.network_policies: dict[str, Object] = {}
@@ -96,6 +98,7 @@ class SimulatedCluster:
             pods_listed=pods,
             stateful_set=copy.deepcopy(self.stateful_set),
             service=self.service,
+            journal_claim=copy.deepcopy(self.journal_claim),
             secrets=dict(self.secrets),
             config_maps=dict(self.config_maps),
             network_policies=dict(self.network_policies),
@@ -183,6 +186,8 @@ class SimulatedCluster:
         if there is None or not there["spec"]["replicas"]:
             self.stop_controller()
             return
+        if self.journal_claim is None:
+            self.journal_claim = self._new({"metadata": {"name": "journal-digits-controller-0"}})
         revision = str(there["spec"]["template"])
         if not self.controller_up or there["status"].get("updateRevision") != revision:
             self.start_controller()
@@ -398,6 +403,10 @@ class SimulatedCluster:
             case Delete(kind="NASPool", name=name, uid=uid):
                 if name in self.pools and self.pools[name]["metadata"]["uid"] == uid:
                     del self.pools[name]
+            case SetOwners(kind="PersistentVolumeClaim", resource_version=version, owners=owners):
+                if self.journal_claim is not None and self.journal_claim["metadata"]["resourceVersion"] == version:
+                    self.journal_claim["metadata"]["ownerReferences"] = list(owners)
+                    self._changed(self.journal_claim)
             case CreateAuthority(secret=name):
                 authority = CertificateAuthority.create("research/digits", timedelta(days=3650))
                 self.secrets[name] = build_authority(self.model, authority)
@@ -494,7 +503,14 @@ class SimulatedCluster:
         return copy.deepcopy(
             (
                 *(self.search, self.pools, self.jobs, self.pods, self.stateful_set, self.service, set(self.secrets)),
-                *(self.config_maps, self.network_policies, self.events, self.asked_to_go, self.state),
+                *(
+                    self.journal_claim,
+                    self.config_maps,
+                    self.network_policies,
+                    self.events,
+                    self.asked_to_go,
+                    self.state,
+                ),
             )
         )
 

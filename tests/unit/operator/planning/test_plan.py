@@ -1,6 +1,7 @@
 """A search from its first plan to its end: what the operator makes, and when it leaves everything alone."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from nas_api.rpc import trials_pb2 as pb
@@ -160,6 +161,40 @@ def test_a_wrong_image_of_workers_is_corrected_though_the_controller_has_answere
     cluster.settle()
     assert controller_image(cluster) == "kubenas/controller:1"
     assert cluster.images("gpus") == ["kubenas/child:2"] * 3
+
+
+# The journal. -------------------------------------------------------------------------------------------------------
+
+
+def journal_owners(cluster: SimulatedCluster) -> list[str]:
+    assert cluster.journal_claim is not None
+    return [owner["uid"] for owner in cluster.journal_claim["metadata"].get("ownerReferences") or ()]
+
+
+def test_the_journal_goes_with_the_search_as_long_as_its_deletion_policy_says_so(cluster: SimulatedCluster) -> None:
+    assert journal_owners(cluster) == []
+    assert cluster.journal_claim is not None
+    cluster.journal_claim["metadata"]["ownerReferences"] = [{"kind": "Backup", "uid": "theirs"}]
+    cluster.edit(deletionPolicy="Delete")
+    cluster.settle()
+    assert journal_owners(cluster) == ["theirs", "search-uid"]
+    cluster.edit(deletionPolicy="Retain")
+    cluster.settle()
+    assert journal_owners(cluster) == ["theirs"]
+
+
+@pytest.mark.parametrize(
+    "going",
+    [{"deletionTimestamp": "2026-01-01T00:00:00Z"}, {"ownerReferences": [{"kind": "NASSearch", "uid": "earlier"}]}],
+    ids=["deleted", "of an earlier search"],
+)
+def test_a_journal_that_is_going_is_let_go(cluster: SimulatedCluster, going: dict[str, Any]) -> None:
+    assert cluster.journal_claim is not None
+    cluster.journal_claim["metadata"] |= going
+    before = journal_owners(cluster)
+    cluster.edit(deletionPolicy="Delete")
+    cluster.settle()
+    assert journal_owners(cluster) == before
 
 
 # Suspend and resume. ------------------------------------------------------------------------------------------------
