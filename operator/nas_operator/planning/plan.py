@@ -130,10 +130,10 @@ def _make_workers(
     for pool, slot_plan in zip(pools, slots, strict=True):
         if pool.spec is None:
             continue
-        for slot in slot_plan.create:
+        for slot, failures in slot_plan.create.items():
             job = build_job(search, pool.spec, slot, pool.image, settings)
-            if slot_plan.hold is not None:
-                retry = {RETRY_ANNOTATION: str(slot_plan.hold.failed.retry + 1)}
+            if failures:
+                retry = {RETRY_ANNOTATION: str(failures)}
                 annotations = job["metadata"].get("annotations", {}) | retry
                 job = job | {"metadata": job["metadata"] | {"annotations": annotations}}
             yield Create(job)

@@ -1,4 +1,4 @@
-"""Pools whose workers fail: one is tried again, later and later, and the others wait until it lives."""
+"""Workers that fail: they are tried again, later and later, and where none lives the others wait until one does."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,21 +12,24 @@ _LONGEST = timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A pool makes no new workers.
+    """Slots that get no new workers for now.
 
     Attributes:
-        failed: the Job that failed last. It stays, since its pod says why.
+        failed: the Jobs that failed, the last one last. They stay, since their pods say why.
         retry_at: when a worker is to be tried again.
         canary: the Job that was made since, to see whether a worker can live by now. None: none yet.
+        whole_pool: whether no worker lives, so that none is made but one that is tried. Otherwise the workers can
+            live, and only the slots of those that failed wait, each for its own time.
     """
 
-    failed: WorkerJob
+    failed: tuple[WorkerJob, ...]
     retry_at: datetime
     canary: WorkerJob | None
+    whole_pool: bool
 
 
 def find_hold(jobs: Sequence[WorkerJob], wanted: int, template: str, now: datetime) -> Hold | None:
-    """Whether a pool is to wait for its retry. All that this depends on is in the Jobs, and survives the operator.
+    """Whether slots are to wait for a retry. All that this depends on is in the Jobs, and survives the operator.
 
     Failures of workers of another template do not count: what the user has changed is tried at once.
 
@@ -36,16 +39,31 @@ def find_hold(jobs: Sequence[WorkerJob], wanted: int, template: str, now: dateti
         template: hash of what its workers are made of now.
         now: UTC.
     """
-    failures = [job for job in jobs if job.state == "Failed" and not job.deleting and job.template == template]
+    failures = failures_of(jobs, template, now)
     if not failures:
         return None
-    failed = max(failures, key=lambda job: (job.failed_at or now, job.name))
-    failed_at = failed.failed_at or now
     standing = [job for job in jobs if job.live and job.draining_since is None]
-    since = [job for job in standing if job.template == template and job.created_at and job.created_at > failed_at]
-    if any(job.has_settled(now) for job in since) or (len(standing) >= wanted and not since):
+    current = [job for job in standing if job.template == template]
+    if any(job.has_settled(now) for job in current):
+        missing = max(0, wanted - len(standing))
+        waiting = [job for job in failures if _retry_at(job, now) > now]
+        waiting = waiting[max(0, len(waiting) - missing) :]
+        return Hold(tuple(waiting), min(_retry_at(job, now) for job in waiting), None, False) if waiting else None
+    failed = failures[-1]
+    since = [job for job in current if job.created_at and job.created_at > (failed.failed_at or now)]
+    if len(standing) >= wanted and not since:
         return None
-    return Hold(failed, failed_at + back_off(failed.retry), since[0] if since else None)
+    return Hold((failed,), _retry_at(failed, now), since[0] if since else None, True)
+
+
+def failures_of(jobs: Sequence[WorkerJob], template: str, now: datetime) -> list[WorkerJob]:
+    """The Jobs of the template that have failed, the last one last."""
+    failures = [job for job in jobs if job.state == "Failed" and not job.deleting and job.template == template]
+    return sorted(failures, key=lambda job: (job.failed_at or now, job.name))
+
+
+def _retry_at(failed: WorkerJob, now: datetime) -> datetime:
+    return (failed.failed_at or now) + back_off(failed.retry)
 
 
 def back_off(failures: int) -> timedelta:

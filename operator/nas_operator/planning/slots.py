@@ -1,12 +1,12 @@
 """The Jobs of one pool: which to make, which workers to ask to go, which Jobs to delete."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import count, islice
+from itertools import count, islice, zip_longest
 
 from nas_operator.planning.diagnosis.waiting import waits_for_room
-from nas_operator.planning.retries import Hold, find_hold
+from nas_operator.planning.retries import Hold, failures_of, find_hold
 from nas_operator.planning.worker_jobs import WorkerJob
 
 
@@ -15,17 +15,17 @@ class SlotPlan:
     """What is to be done about the Jobs of a pool.
 
     Attributes:
-        create: slots that get a Job.
+        create: slots that get a Job, and how many have failed in a row before it.
         delete: Jobs that nobody needs, or that had their time.
         drain: Jobs whose workers are asked to go from now on.
         keep: Jobs whose workers were asked to go and are wanted again. If the controller has told a worker already,
             it goes when it has finished, and is replaced then.
         draining: all Jobs whose workers are on their way out, those of `drain` included.
-        hold: why the pool makes no new workers, if it does not.
+        hold: why slots get no new workers, if they do not.
         changes_at: when time alone makes another plan of this.
     """
 
-    create: tuple[int, ...]
+    create: Mapping[int, int]
     delete: tuple[WorkerJob, ...]
     drain: tuple[WorkerJob, ...]
     keep: tuple[WorkerJob, ...]
@@ -63,7 +63,7 @@ def plan_slots(
     waiting = [job for job in live if job.draining_since is not None and job.name not in kept]
     overdue = [job for job in waiting if not job.started or _deadline(job, drain_timeout, now) <= now]
     delete = [
-        *(job for job in jobs if _is_finished(job) and (hold is None or job is not hold.failed)),
+        *(job for job in jobs if _is_finished(job) and (hold is None or job not in hold.failed)),
         *overdue,
         *(job for job in leaving if not job.started),
     ]
@@ -73,7 +73,7 @@ def plan_slots(
     changes = [_deadline(job, drain_timeout, now) for job in draining]
     changes += [hold.retry_at] if hold is not None and hold.canary is None else []
     return SlotPlan(
-        create=tuple(_free_slots(jobs, wanted, hold, now)) if grows else (),
+        create=_creations(jobs, wanted, template, hold, now) if grows else {},
         delete=tuple(delete),
         drain=tuple(drain),
         keep=tuple(keep),
@@ -119,7 +119,7 @@ def _outdated(staying: Sequence[WorkerJob], wanted: int, template: str, hold: Ho
     """
     outdated = [job for job in staying if job.template != template]
     not_started = [job for job in outdated if not job.started]
-    if hold is not None:
+    if hold is not None and hold.whole_pool:
         return not_started
     running = sorted((job for job in outdated if job.started), key=lambda job: (job.up, *_reluctance(job, template)))
     current = [job for job in staying if job.template == template]
@@ -129,14 +129,25 @@ def _outdated(staying: Sequence[WorkerJob], wanted: int, template: str, hold: Ho
     return not_started + running[: max(0, max(1, wanted // 10) - under_way)]
 
 
-def _free_slots(jobs: Sequence[WorkerJob], wanted: int, hold: Hold | None, now: datetime) -> Iterable[int]:
-    """The lowest free slots for the workers that are missing. A place is free when its Job is gone, not before."""
+def _creations(
+    jobs: Sequence[WorkerJob], wanted: int, template: str, hold: Hold | None, now: datetime
+) -> dict[int, int]:
+    """The lowest free slots for the workers that are missing, and how many have failed in a row before each of them.
+
+    A place is free when its Job is gone, not before.
+    """
     existing = sum(job.state != "Failed" and not (job.state == "Complete" and job.deleting) for job in jobs)
     missing = max(0, wanted - existing)
-    if hold is not None:
+    tried = failures_of(jobs, template, now)
+    if hold is not None and hold.whole_pool:
         missing = min(missing, 1 if hold.canary is None and now >= hold.retry_at else 0)
+        tried = list(hold.failed)
+    elif hold is not None:
+        missing = max(0, missing - len(hold.failed))
+        tried = [job for job in tried if job not in hold.failed]
     taken = {job.slot for job in jobs}
-    return islice((slot for slot in count() if slot not in taken), missing)
+    free = islice((slot for slot in count() if slot not in taken), missing)
+    return dict(zip_longest(free, (job.retry + 1 for job in tried[:missing]), fillvalue=0))
 
 
 def _is_finished(job: WorkerJob) -> bool:

@@ -39,14 +39,18 @@ def worker_problem(
         pool: its entry in the manifest.
         jobs: those that count towards `wanted`.
         wanted: how many workers it should have.
-        hold: why no new workers are made, if they are not.
+        hold: why slots get no new workers, if they do not.
         now: UTC.
     """
     part = _part(pool)
     warnings = _by_name(observed.warnings)
-    if hold is not None:
+    if hold is not None and hold.whole_pool:
         return _held(hold, sum(not job.up for job in jobs) + wanted - len(jobs), wanted, warnings, part)
     found: defaultdict[str, list[Problem]] = defaultdict(list)
+    if hold is not None:
+        for failed in hold.failed:
+            failure = _failure(failed, f"Tried again at {format_time(hold.retry_at)}.", warnings, part)
+            found[failure.reason].append(failure)
     for job in jobs:
         if not job.up and (problem := _problem_of(job, warnings, part) or _silence(job, now)):
             found[problem.reason].append(problem)
@@ -57,12 +61,16 @@ def worker_problem(
 
 
 def _held(hold: Hold, missing: int, wanted: int, warnings: Mapping[str, list[Object]], part: Part) -> Problem:
-    problem = _problem_of(hold.failed, warnings, part) or Problem("WorkerFailed", hold.failed.failure)
     next_try = (
         "A worker is being tried." if hold.canary is not None else f"Tried again at {format_time(hold.retry_at)}."
     )
+    return _of_workers(_failure(hold.failed[-1], next_try, warnings, part), missing, wanted)
+
+
+def _failure(job: WorkerJob, next_try: str, warnings: Mapping[str, list[Object]], part: Part) -> Problem:
+    problem = _problem_of(job, warnings, part) or Problem("WorkerFailed", job.failure)
     words = shortened(problem.message, 1024 - _OWN_WORDS)
-    return _of_workers(Problem(problem.reason, f"{sentence(words)} {next_try}"), missing, wanted)
+    return Problem(problem.reason, f"{sentence(words)} {next_try}")
 
 
 def _problem_of(job: WorkerJob, warnings: Mapping[str, list[Object]], part: Part) -> Problem | None:

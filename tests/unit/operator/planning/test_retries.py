@@ -3,10 +3,10 @@
 from datetime import timedelta
 
 import pytest
-from nas_operator.actions import Create
+from nas_operator.actions import Create, Delete
 from nas_operator.planning.retries import back_off
 
-from tests.unit.operator.planning.simulated_cluster import SimulatedCluster
+from tests.unit.operator.planning.simulated_cluster import SimulatedCluster, job_of, slot_of
 
 
 @pytest.fixture
@@ -81,6 +81,36 @@ def test_the_others_go_on_when_one_fails() -> None:
     cluster.settle()
     assert len(cluster.slots("gpus")) == 3
     assert cluster.condition("Ready", "gpus")["status"] == "True"
+
+
+def test_where_others_live_only_the_slots_that_failed_wait() -> None:
+    cluster = SimulatedCluster(pools=[{"name": "gpus", "replicas": 8}])
+    cluster.settle()
+    cluster.end_pod(cluster.worker("gpus", 1).worker_id, 78, "CUDA driver version is insufficient")
+    for name in [name for name, job in cluster.jobs.items() if slot_of(job) in (2, 5, 6)]:
+        cluster.do(Delete("Job", name, cluster.jobs[name]["metadata"]["uid"]))
+    cluster.settle()
+    assert len(cluster.slots("gpus")) == 7
+    assert cluster.condition("Ready", "gpus")["message"].startswith("1 of 8 workers: CUDA driver version is")
+
+
+def test_a_slot_that_fails_again_and_again_waits_longer_and_longer_though_others_live() -> None:
+    cluster = SimulatedCluster(pools=[{"name": "gpus", "replicas": 3}])
+    cluster.settle()
+    times = []
+    failing = cluster.worker("gpus", 1).worker_id
+    for _ in range(4):
+        cluster.end_pod(failing, 78, "CUDA driver version is insufficient")
+        waited = 0.0
+        while not (creates := [action for action in cluster.reconcile().actions if isinstance(action, Create)]):
+            cluster.work()
+            cluster.tick(1)
+            waited += 1
+        times.append(waited)
+        [made] = creates
+        cluster.work()
+        [failing] = [id_ for id_ in cluster.workers if job_of(id_) == made.manifest["metadata"]["name"]]
+    assert times == pytest.approx([30, 60, 120, 240], abs=3)
 
 
 def test_a_pool_that_is_scaled_to_what_lives_has_no_problem() -> None:
