@@ -174,6 +174,7 @@ def test_an_upgrade_changes_the_operator_and_no_search(cluster: Cluster, system:
         ("settings.worker=3", "at '/settings': additional properties 'worker' not allowed"),
         ("settings.workers=100", "at '/settings/workers': maximum: got 100, want 64"),
         ("settings.logLevel=LOUD", "at '/settings/logLevel': value must be one of"),
+        ("settings.certificateLifetime=14m", "at '/settings/certificateLifetime': '14m' does not match"),
         ("settings.certificateLifetime=3 months", "at '/settings/certificateLifetime': '3 months' does not match"),
         ("watchNamespaces=vision", "at '/watchNamespaces': got string, want array"),
         ("watchNamespaces={Vision}", "at '/watchNamespaces/0': 'Vision' does not match"),

@@ -33,7 +33,8 @@ _RELEASE_SECONDS = 20
 _GRACE_SECONDS = _RELEASE_SECONDS + 10
 # The operator deletes finished Jobs long before; this is for one that is gone.
 _TTL_SECONDS = 24 * 3600
-# Any pod that is lost is replaced. What cannot work fails the Job by its exit code.
+# A pod that is lost without notice is replaced, by its Job. One that is evicted has the time to end well, and so its
+# Job: the operator makes another for its slot. What cannot work fails the Job by its exit code.
 _BACKOFF_LIMIT = 2**31 - 1
 
 # Parts of a pool and of the trainer that no pod is made of. The images come in as one, resolved.

@@ -36,7 +36,7 @@ def test_a_setting_is_read_from_its_variable(
     [
         ("namespaces", "Vision", "should match pattern"),
         ("certificate_lifetime", "3 months", "write numbers with units, such as 90s"),
-        ("certificate_lifetime", "1m", "greater than or equal to 3 minutes"),
+        ("certificate_lifetime", "14m", "greater than or equal to 15 minutes"),
         ("workers", "0", "greater than or equal to 1"),
         ("child_image", "", "at least 1 character"),
     ],

@@ -19,6 +19,7 @@ from nas_operator.resources.certificates import (
     load_authority,
     plan_certificates,
 )
+from nas_operator.settings import Settings
 
 from tests.unit.operator.resources.searches import search_of
 
@@ -48,8 +49,8 @@ def carry_out(
     return secrets
 
 
-def made(search: NASSearch = SEARCH) -> Secrets:
-    return carry_out(plan_certificates(search, {}, datetime.now(UTC), LIFETIME), {}, search)
+def made(search: NASSearch = SEARCH, lifetime: timedelta = LIFETIME) -> Secrets:
+    return carry_out(plan_certificates(search, {}, datetime.now(UTC), lifetime), {}, search)
 
 
 GOOD = made()
@@ -152,6 +153,11 @@ def test_a_certificate_is_renewed_at_two_thirds_of_its_life_and_the_authority_to
 
 def test_a_shorter_lifetime_holds_for_certificates_that_are_there() -> None:
     assert planned(GOOD, after=timedelta(hours=1), lifetime=timedelta(minutes=30)) == LEAVES
+
+
+def test_certificates_of_the_shortest_life_that_an_operator_may_have_are_not_due_at_once() -> None:
+    [shortest] = [limit.ge for limit in Settings.model_fields["certificate_lifetime"].metadata if hasattr(limit, "ge")]
+    assert planned(made(lifetime=shortest), after=timedelta(minutes=4), lifetime=shortest) == []
     assert planned(GOOD, after=timedelta(hours=1), lifetime=timedelta(days=900)) == []
 
 
