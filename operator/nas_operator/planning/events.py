@@ -6,6 +6,7 @@ from nas_api.spec import Condition, NASSearchStatus
 
 from nas_operator.actions import Emit
 from nas_operator.planning import search_status
+from nas_operator.planning.diagnosis.pod_problem import lost_pod
 from nas_operator.planning.diagnosis.problem import shortened
 from nas_operator.planning.objects import generation_of
 from nas_operator.planning.pool_status import PoolReport, workers
@@ -57,6 +58,9 @@ def _of_pool(report: PoolReport) -> Iterator[Emit]:
     if report.slots.drain:
         going = workers(len(report.slots.drain))
         yield Emit("Normal", "WorkersDraining", f"Pool {name}: {going} to finish an architecture and to go.")
+    if report.slots.lost:
+        problem, count = lost_pod(report.slots.lost[0].pods[-1]), workers(len(report.slots.lost))
+        yield Emit("Warning", problem.reason, f"Pool {name}: {count} made anew. {problem.message}")
     if pool.observed is not None and _changed(was, report.ready):
         message = shortened(f"Pool {name}: {report.ready.message}")
         if report.problem is not None:

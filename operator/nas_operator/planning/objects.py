@@ -1,10 +1,13 @@
 """Reading Kubernetes objects: what an annotation or a time says, whatever somebody has written there."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from nas_operator.observed import Object
+
+# A node that answers has ended a pod long before.
+_LOST = timedelta(minutes=1)
 
 
 def name_of(observed: Object) -> str:
@@ -25,6 +28,16 @@ def labels_of(observed: Object) -> Mapping[str, str]:
 def is_deleting(observed: Object) -> bool:
     """Whether its deletion has begun."""
     return bool(observed["metadata"].get("deletionTimestamp"))
+
+
+def is_lost(pod: Object, now: datetime) -> bool:
+    """Whether a pod should have been gone for a while: its node does not answer, and nobody says that it has stopped.
+
+    The time of its deletion has the grace period in it.
+    """
+    gone_by = parse_time(pod["metadata"].get("deletionTimestamp"))
+    ended = status_of(pod).get("phase") in ("Succeeded", "Failed")
+    return gone_by is not None and gone_by + _LOST <= now and not ended
 
 
 def generation_of(observed: Object) -> int:

@@ -61,7 +61,7 @@ def search_status(
     """
     summary, generation = observed.summary, generation_of(observed.search)
     conditions = Conditions.after(previous.conditions, generation, now)
-    controller = _controller(search, observed, previous, controller_stopped)
+    controller = _controller(search, observed, previous, controller_stopped, now)
     available = conditions.make("ControllerAvailable", *controller)
     pools = conditions.make("PoolsReady", *_pools(reports))
     succeeded, failed = (_end(conditions, verdict, kind, summary) for kind in ("Succeeded", "Failed"))
@@ -93,12 +93,12 @@ def _finished_at(previous: NASSearchStatus, verdict: Verdict) -> str | None:
 
 
 def _controller(
-    search: NASSearch, observed: Observed, previous: NASSearchStatus, stopped: bool
+    search: NASSearch, observed: Observed, previous: NASSearchStatus, stopped: bool, now: datetime
 ) -> tuple[bool, str, str]:
     if stopped:
         ttl = search.spec.controller.ttl_after_finished
         return False, "Stopped", f"The search ended more than {ttl} ago (spec.controller.ttlAfterFinished)."
-    problem = controller_problem(search, observed)
+    problem = controller_problem(search, observed, now)
     if problem is None and observed.summary is not None:
         return True, "Available", "The controller answers."
     if problem is None and not observed.pods_listed:

@@ -21,6 +21,7 @@ class SlotPlan:
         keep: Jobs whose workers were asked to go and are wanted again. If the controller has told a worker already,
             it goes when it has finished, and is replaced then.
         draining: all Jobs whose workers are on their way out, those of `drain` included.
+        lost: Jobs to be deleted since their nodes are gone.
         hold: why slots get no new workers, if they do not.
         changes_at: when time alone makes another plan of this.
     """
@@ -30,6 +31,7 @@ class SlotPlan:
     drain: tuple[WorkerJob, ...]
     keep: tuple[WorkerJob, ...]
     draining: tuple[WorkerJob, ...]
+    lost: tuple[WorkerJob, ...]
     hold: Hold | None
     changes_at: datetime | None
 
@@ -48,7 +50,8 @@ def plan_slots(
         now: UTC.
     """
     hold = find_hold(jobs, wanted, template, now)
-    live = [job for job in jobs if job.live]
+    lost = [job for job in jobs if job.live and job.is_lost(now)]
+    live = [job for job in jobs if job.live and job not in lost]
     staying, doubles = _one_a_slot([job for job in live if job.draining_since is None], template)
 
     keep = _wanted_again(live, staying, wanted, template)
@@ -64,6 +67,7 @@ def plan_slots(
     overdue = [job for job in waiting if not job.started or _deadline(job, drain_timeout, now) <= now]
     delete = [
         *(job for job in jobs if _is_finished(job) and (hold is None or job not in hold.failed)),
+        *lost,
         *overdue,
         *(job for job in leaving if not job.started),
     ]
@@ -78,6 +82,7 @@ def plan_slots(
         drain=tuple(drain),
         keep=tuple(keep),
         draining=tuple(draining),
+        lost=tuple(lost),
         hold=hold,
         changes_at=min((time for time in changes if time > now), default=None),
     )

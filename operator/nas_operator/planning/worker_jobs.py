@@ -14,6 +14,7 @@ from nas_operator.planning.objects import (
     annotations_of,
     condition_of,
     is_deleting,
+    is_lost,
     labels_of,
     name_of,
     parse_time,
@@ -85,6 +86,10 @@ class WorkerJob:
         """Whether its worker is at work, as far as anybody can tell."""
         return bool(self.workers) if self.has_summary else self.ready
 
+    def is_lost(self, now: datetime) -> bool:
+        """Whether its pod is on a node that does not answer any more, as far as pods are listed."""
+        return bool(self.pods) and is_lost(self.pods[-1], now)
+
     def has_settled(self, now: datetime) -> bool:
         """Whether its worker has got over its start: it has registered, or there is no controller and it runs on."""
         return self.up and (self.has_summary or self.runs_since(now - _SETTLED))
@@ -113,7 +118,7 @@ class WorkerJob:
 
 
 def worker_jobs(observed: Observed) -> dict[str, list[WorkerJob]]:
-    """The Jobs of a search by pool, in the order of their slots. Those of an earlier search of its name are not its."""
+    """The Jobs of a search by pool, in the order of their slots."""
     workers: defaultdict[str, list[pb.Worker]] = defaultdict(list)
     for worker in observed.summary.workers if observed.summary else ():
         if worker.alive:
@@ -123,9 +128,9 @@ def worker_jobs(observed: Observed) -> dict[str, list[WorkerJob]]:
         pods[name.rpartition("-")[0]].append(pod)
     jobs: defaultdict[str, list[WorkerJob]] = defaultdict(list)
     for name, job in observed.jobs.items():
-        if _is_of(job, observed.search):
-            read = _read(job, workers.get(name, []), pods.get(name, []), observed.summary is not None)
-            jobs[read.pool].append(read)
+        own = [pod for pod in pods.get(name, ()) if _is_of(pod, job)]
+        read = _read(job, workers.get(name, []), own, observed.summary is not None)
+        jobs[read.pool].append(read)
     for of_pool in jobs.values():
         of_pool.sort(key=lambda job: (-1 if job.slot is None else job.slot, job.name))
     return dict(jobs)
@@ -155,9 +160,10 @@ def _read(job: Object, workers: list[pb.Worker], pods: list[Object], has_summary
     )
 
 
-def _is_of(job: Object, search: Object) -> bool:
-    owners = [owner for owner in job["metadata"].get("ownerReferences") or () if owner.get("kind") == "NASSearch"]
-    return not owners or any(owner.get("uid") == search["metadata"].get("uid") for owner in owners)
+def _is_of(pod: Object, job: Object) -> bool:
+    """Whether it is a pod of this very Job, and not of an earlier one of its name."""
+    owners = [owner for owner in pod["metadata"].get("ownerReferences") or () if owner.get("kind") == "Job"]
+    return not owners or any(owner.get("uid") == job["metadata"].get("uid") for owner in owners)
 
 
 def _phase(pod: Object) -> str:

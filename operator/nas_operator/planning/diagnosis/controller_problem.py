@@ -1,22 +1,26 @@
 """What is wrong with the controller of a search."""
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 
 from nas_api.spec import NASSearch
 
 from nas_operator.names import COMPONENT_LABEL, controller_name, journal_claim_name
-from nas_operator.observed import Observed
+from nas_operator.observed import Object, Observed
 from nas_operator.planning.diagnosis.pod_problem import Part, pod_problem, refusal_problem
 from nas_operator.planning.diagnosis.problem import Problem, sentence, shortened
-from nas_operator.planning.objects import labels_of, status_of
+from nas_operator.planning.objects import labels_of, parse_time, status_of
+
+# After the start of a controller it takes the operator a look or two to ask it.
+_PATIENCE = timedelta(seconds=30)
 
 # A pod that is not on a node may wait for its volume. Which of the two it is depends on when volumes are bound.
 _WAITING = ("VolumeClaimUnbound", "Unschedulable")
 
 
-def controller_problem(search: NASSearch, observed: Observed) -> Problem | None:
+def controller_problem(search: NASSearch, observed: Observed, now: datetime) -> Problem | None:
     """Why the controller does not do what it should, if that can be told. Without pods listed, only some of it can."""
-    problem = _refused(observed) or _journal(observed) or _pod(search, observed) or _unreachable(observed)
+    problem = _refused(observed) or _journal(observed) or _pod(search, observed, now) or _unreachable(observed, now)
     return Problem(problem.reason, shortened(problem.message)) if problem else None
 
 
@@ -39,18 +43,14 @@ def _journal(observed: Observed) -> Problem | None:
     )
 
 
-def _pod(search: NASSearch, observed: Observed) -> Problem | None:
+def _pod(search: NASSearch, observed: Observed, now: datetime) -> Problem | None:
     if observed.summary is not None:
         return None
     spec = search.spec.controller
     part = Part("Controller", "spec.controller.image", "spec.controller.resources", spec.resources)
-    pods = sorted(
-        (pod for pod in observed.pods.values() if labels_of(pod).get(COMPONENT_LABEL) == "controller"),
-        key=lambda pod: str(pod["metadata"].get("creationTimestamp") or ""),
-    )
     name = controller_name(search.metadata.name)
     about = [warning for warning in observed.warnings if _name_of_subject(warning) in (name, f"{name}-0")]
-    problem = pod_problem(pods, about, part)
+    problem = pod_problem(_pods(observed), about, part, now)
     return _unprovisioned(search, observed, problem) if problem and problem.reason in _WAITING else problem
 
 
@@ -64,9 +64,24 @@ def _unprovisioned(search: NASSearch, observed: Observed, problem: Problem) -> P
     return problem
 
 
-def _unreachable(observed: Observed) -> Problem | None:
+def _pods(observed: Observed) -> list[Object]:
+    return sorted(
+        (pod for pod in observed.pods.values() if labels_of(pod).get(COMPONENT_LABEL) == "controller"),
+        key=lambda pod: str(pod["metadata"].get("creationTimestamp") or ""),
+    )
+
+
+def _works_since(pod: Object, time: datetime) -> bool:
+    for container in status_of(pod).get("containerStatuses") or ():
+        started = parse_time(((container.get("state") or {}).get("running") or {}).get("startedAt"))
+        if container.get("ready") and started is not None and started <= time:
+            return True
+    return False
+
+
+def _unreachable(observed: Observed, now: datetime) -> Problem | None:
     """The pod runs and accepts connections, but the operator gets no answer."""
-    if observed.summary is None and status_of(observed.stateful_set).get("readyReplicas"):
+    if observed.summary is None and any(_works_since(pod, now - _PATIENCE) for pod in _pods(observed)):
         words = observed.summary_problem or "no reason is known"
         return Problem(
             "ControllerUnreachable",

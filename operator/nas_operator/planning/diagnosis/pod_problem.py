@@ -3,12 +3,13 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from nas_operator.observed import Object
 from nas_operator.planning.diagnosis.problem import Problem, last_words, sentence
 from nas_operator.planning.diagnosis.waiting import unscheduled_because
-from nas_operator.planning.objects import is_deleting, name_of, status_of
+from nas_operator.planning.objects import is_deleting, is_lost, name_of, status_of
 
 # EX_CONFIG of sysexits.h: how controllers and workers end that cannot work as they are configured.
 _UNUSABLE = 78
@@ -52,22 +53,35 @@ _CLAIM_MISSING = re.compile(r'persistentvolumeclaim "([^"]+)" not found')
 _CLAIM_UNBOUND = "unbound immediate PersistentVolumeClaims"
 
 
-def pod_problem(pods: Sequence[Object], warnings: Iterable[Object], part: Part) -> Problem | None:
+def pod_problem(pods: Sequence[Object], warnings: Iterable[Object], part: Part, now: datetime) -> Problem | None:
     """What keeps a pod from working, if that can be told.
 
     Args:
         pods: the pod and those that it replaces, the oldest first.
         warnings: Events about them and what makes them, the newest last.
         part: what they run.
+        now: UTC.
     """
     newest = pods[-1] if pods else None
     if newest is None:
         return refused_pod(warnings, part)
     about_it = [warning for warning in warnings if _is_about(warning, newest)]
     return (
-        _unscheduled(newest, part)
+        (lost_pod(newest) if is_lost(newest, now) else None)
+        or _unscheduled(newest, part)
         or _not_started(newest, about_it, part)
         or next(filter(None, (_ended(pod, part) for pod in reversed(pods))), None)
+    )
+
+
+def lost_pod(pod: Object) -> Problem:
+    """What a pod means that is to be gone and stays, see `is_lost`."""
+    node, namespace = (pod.get("spec") or {}).get("nodeName") or "", pod["metadata"].get("namespace") or "NAMESPACE"
+    return Problem(
+        "NodeLost",
+        f"The node {node} does not say that the pod {name_of(pod)} has stopped: it is lost, or cut off. If it does not "
+        f"come back, delete it (`kubectl delete node {node or 'NODE'}`), or, when the pod cannot be running any more, "
+        f"`kubectl delete pod {name_of(pod)} --namespace {namespace} --grace-period=0 --force`.",
     )
 
 
@@ -166,8 +180,10 @@ def _ended(pod: Object, part: Part) -> Problem | None:
     if disrupted or is_deleting(pod):
         return None
     for container in _containers(pod):
+        # What a container that works now had before is no present trouble.
+        times = ("state",) if container.get("ready") else ("state", "lastState")
         ended: dict[str, Any] = next(
-            filter(None, ((container.get(when) or {}).get("terminated") for when in ("state", "lastState"))), {}
+            filter(None, ((container.get(when) or {}).get("terminated") for when in times)), {}
         )
         code, words = ended.get("exitCode"), last_words(str(ended.get("message") or ""))
         if ended.get("reason") == "OOMKilled":

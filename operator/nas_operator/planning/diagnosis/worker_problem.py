@@ -45,14 +45,14 @@ def worker_problem(
     part = _part(pool)
     warnings = _by_name(observed.warnings)
     if hold is not None and hold.whole_pool:
-        return _held(hold, sum(not job.up for job in jobs) + wanted - len(jobs), wanted, warnings, part)
+        return _held(hold, sum(not job.up for job in jobs) + wanted - len(jobs), wanted, warnings, part, now)
     found: defaultdict[str, list[Problem]] = defaultdict(list)
     if hold is not None:
         for failed in hold.failed:
-            failure = _failure(failed, f"Tried again at {format_time(hold.retry_at)}.", warnings, part)
+            failure = _failure(failed, f"Tried again at {format_time(hold.retry_at)}.", warnings, part, now)
             found[failure.reason].append(failure)
     for job in jobs:
-        if not job.up and (problem := _problem_of(job, warnings, part) or _silence(job, now)):
+        if not job.up and (problem := _problem_of(job, warnings, part, now) or _silence(job, now)):
             found[problem.reason].append(problem)
     if not found:
         return None
@@ -60,24 +60,26 @@ def worker_problem(
     return _of_workers(most[0], len(most), wanted)
 
 
-def _held(hold: Hold, missing: int, wanted: int, warnings: Mapping[str, list[Object]], part: Part) -> Problem:
+def _held(
+    hold: Hold, missing: int, wanted: int, warnings: Mapping[str, list[Object]], part: Part, now: datetime
+) -> Problem:
     next_try = (
         "A worker is being tried." if hold.canary is not None else f"Tried again at {format_time(hold.retry_at)}."
     )
-    return _of_workers(_failure(hold.failed[-1], next_try, warnings, part), missing, wanted)
+    return _of_workers(_failure(hold.failed[-1], next_try, warnings, part, now), missing, wanted)
 
 
-def _failure(job: WorkerJob, next_try: str, warnings: Mapping[str, list[Object]], part: Part) -> Problem:
-    problem = _problem_of(job, warnings, part) or Problem("WorkerFailed", job.failure)
+def _failure(job: WorkerJob, next_try: str, warnings: Mapping[str, list[Object]], part: Part, now: datetime) -> Problem:
+    problem = _problem_of(job, warnings, part, now) or Problem("WorkerFailed", job.failure)
     words = shortened(problem.message, 1024 - _OWN_WORDS)
     return Problem(problem.reason, f"{sentence(words)} {next_try}")
 
 
-def _problem_of(job: WorkerJob, warnings: Mapping[str, list[Object]], part: Part) -> Problem | None:
+def _problem_of(job: WorkerJob, warnings: Mapping[str, list[Object]], part: Part, now: datetime) -> Problem | None:
     if job.suspended and not job.pods:
         return Problem("Queued", "Waits for its queue to admit it.")
     names = (job.name, *(str(pod["metadata"]["name"]) for pod in job.pods[-1:]))
-    return pod_problem(job.pods, [warning for name in names for warning in warnings.get(name, ())], part)
+    return pod_problem(job.pods, [warning for name in names for warning in warnings.get(name, ())], part, now)
 
 
 def _silence(job: WorkerJob, now: datetime) -> Problem | None:

@@ -3,14 +3,16 @@
 Texts of the kubelet, the scheduler and the API server are as Kubernetes 1.36 has them.
 """
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from nas_operator.names import controller_name
 from nas_operator.observed import Object, Refusal
 from nas_operator.planning.diagnosis.problem import MAX_MESSAGE, last_words, shortened
+from nas_operator.planning.objects import format_time
 
-from tests.unit.operator.planning.simulated_cluster import SimulatedCluster
+from tests.unit.operator.planning.simulated_cluster import SimulatedCluster, job_of
 
 POOL = {"name": "gpus", "replicas": 2, "resources": {"nvidia.com/gpu": 1, "memory": "16Gi"}}
 
@@ -325,13 +327,71 @@ def test_what_the_api_server_refuses_to_make_for_the_controller() -> None:
     )
 
 
+def running_controller(cluster: SimulatedCluster, seconds: float, **more: Any) -> Object:
+    started = format_time(cluster.now - timedelta(seconds=seconds))
+    state = {"running": {"startedAt": started}}
+    return {"containerStatuses": [{"name": "controller", "image": "i", "ready": True, "state": state} | more]}
+
+
 def test_a_controller_that_runs_and_does_not_answer() -> None:
-    cluster = without_controller()
-    assert cluster.stateful_set is not None
-    cluster.stateful_set["status"] = {"readyReplicas": 1}
+    cluster = without_controller({})
+    cluster.pods["digits-controller-0"]["status"] |= running_controller(cluster, 0)
+    cluster.settle(seconds=1)
+    assert cluster.condition("Ready")["reason"] == "Starting"
+    cluster.tick(30)
     cluster.settle()
     assert cluster.condition("Ready")["reason"] == "ControllerUnreachable"
     assert "connection refused. A NetworkPolicy may keep the operator out." in cluster.condition("Ready")["message"]
+
+
+def test_a_crash_before_the_present_start_is_no_present_trouble() -> None:
+    cluster = without_controller({})
+    last = {"terminated": {"exitCode": 1, "message": "boom", "reason": "Error"}}
+    cluster.pods["digits-controller-0"]["status"] |= running_controller(cluster, 0, lastState=last)
+    cluster.settle()
+    assert cluster.condition("Ready")["reason"] == "Starting"
+
+
+def lose_node(cluster: SimulatedCluster, pod: str, seconds: float) -> None:
+    """The pod's node has not answered for long, and the pod should have been gone for `seconds`."""
+    gone_by = format_time(cluster.now - timedelta(seconds=seconds))
+    cluster.pods[pod]["metadata"] |= {"deletionTimestamp": gone_by, "namespace": "research"}
+    cluster.pods[pod]["spec"] = {"nodeName": "gpu-7"}
+
+
+def test_a_controller_whose_node_is_lost() -> None:
+    cluster = without_controller({})
+    lose_node(cluster, "digits-controller-0", 20)
+    cluster.settle(seconds=1)
+    assert cluster.condition("Ready")["reason"] == "Starting"
+    cluster.tick(60)
+    cluster.settle()
+    ready = cluster.condition("Ready")
+    assert ready["reason"] == "NodeLost"
+    assert "The node gpu-7 does not say that the pod digits-controller-0 has stopped" in ready["message"]
+    assert "`kubectl delete node gpu-7`" in ready["message"]
+    assert "`kubectl delete pod digits-controller-0 --namespace research --grace-period=0 --force`" in ready["message"]
+
+
+def test_a_worker_whose_node_is_lost_is_made_anew() -> None:
+    cluster = SimulatedCluster(pools=[POOL])
+    cluster.settle()
+    name = next(iter(cluster.workers))
+    before = cluster.jobs[job_of(name)]["metadata"]["uid"]
+    cluster.workers.pop(name)
+    lose_node(cluster, name, 61)
+    owner = {"kind": "Job", "name": job_of(name), "uid": before}
+    lost = cluster.pods[name]
+    lost["metadata"]["ownerReferences"] = [owner]
+    cluster.reconcile()
+    cluster.reconcile()
+    assert job_of(name) not in cluster.jobs
+    assert "NodeLost" in cluster.said()
+    cluster.pods[name] = lost  # its node cannot tell that it is gone
+    cluster.halted.add("Jobs")
+    cluster.settle()
+    assert cluster.jobs[job_of(name)]["metadata"]["uid"] != before
+    assert "NodeLost" not in cluster.said()
 
 
 def test_a_full_journal_and_room_again() -> None:
