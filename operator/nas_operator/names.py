@@ -21,6 +21,8 @@ MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 APPLIED_ANNOTATION = f"{API_GROUP}/applied"
 # Since when a worker is asked to go, RFC 3339.
 DRAINING_ANNOTATION = f"{API_GROUP}/draining-since"
+# On a Job that tries whether workers can live by now: how many have failed in a row before it.
+RETRY_ANNOTATION = f"{API_GROUP}/retry"
 # `spec.pools[].replicas` when it was last copied to the NASPool: an edit there wins, else `kubectl scale` does.
 REPLICAS_ANNOTATION = f"{API_GROUP}/replicas-of-search"
 # On a NASPool and on the controller's StatefulSet: the image of its pods when the search names none. It is what the

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from nas_api.manifest.problems import format_path
-from nas_api.spec import NASSearch
+from nas_api.spec import NASSearch, NASSearchStatus
 from pydantic import ValidationError
 
 from nas_operator.actions import Action, Annotate, Create, Delete, DrainWorkers, Emit, Plan, WriteStatus
-from nas_operator.names import DRAINING_ANNOTATION
+from nas_operator.names import DRAINING_ANNOTATION, RETRY_ANNOTATION, best_name
 from nas_operator.observed import Object, Observed
 from nas_operator.planning import pool_status, search_status
 from nas_operator.planning.controller import has_read_manifest, plan_best, plan_controller
@@ -25,7 +25,7 @@ from nas_operator.planning.pools import PoolState, plan_pools, pool_states
 from nas_operator.planning.slots import SlotPlan, plan_slots
 from nas_operator.planning.stage import Stage, Verdict, controller_goes_at, find_verdict, plan_state
 from nas_operator.planning.status_writes import StatusWrites
-from nas_operator.planning.worker_jobs import RETRY_ANNOTATION, worker_jobs
+from nas_operator.planning.worker_jobs import worker_jobs
 from nas_operator.resources.certificates import plan_certificates
 from nas_operator.resources.worker import build_job
 from nas_operator.settings import Settings
@@ -56,7 +56,8 @@ def plan(observed: Observed, settings: Settings, now: datetime) -> Plan:
 def _plan(search: NASSearch, observed: Observed, settings: Settings, now: datetime) -> Plan:
     generation, previous = generation_of(observed.search), search_status.read_status(observed.search)
     settled = has_read_manifest(search, observed, settings)
-    verdict = find_verdict(search, generation, previous, observed.summary, settled, now)
+    problem = search_status.known_problem(search, observed, previous, now)
+    verdict = find_verdict(search, generation, previous, observed.summary, settled, problem, now)
     goes_at = controller_goes_at(search, verdict, generation)
 
     pools = pool_states(search, observed, previous, worker_jobs(observed), settings)
@@ -65,8 +66,10 @@ def _plan(search: NASSearch, observed: Observed, settings: Settings, now: dateti
         pool_status.report(observed, pool, slot_plan, verdict.stage, now)
         for pool, slot_plan in zip(pools, slots, strict=True)
     ]
+    if goes_at is not None and goes_at <= now and _is_needed(search, observed, previous, pools):
+        goes_at = None
     stopped = goes_at is not None and goes_at <= now and observed.summary is None
-    status = search_status.search_status(search, observed, previous, verdict, reports, stopped, now)
+    status = search_status.search_status(search, observed, previous, verdict, reports, problem, stopped, now)
     writes = StatusWrites(observed.statuses_written, timedelta(seconds=settings.status_seconds), now)
 
     actions: list[Action] = [
@@ -104,6 +107,16 @@ def _refuse(search: Object, error: ValidationError, now: datetime) -> Iterator[E
 def _slots(pool: PoolState, verdict: Verdict, now: datetime) -> SlotPlan:
     wanted = pool.replicas if verdict.stage is Stage.RUNNING else 0
     return plan_slots(pool.jobs, wanted, pool.template, pool.drain_timeout, verdict.grows, now)
+
+
+def _is_needed(search: NASSearch, observed: Observed, previous: NASSearchStatus, pools: Sequence[PoolState]) -> bool:
+    """Whether a search that has ended still needs its controller: for workers, or for the best architecture."""
+    if any(job.live for pool in pools for job in pool.jobs):
+        return True
+    if observed.summary is not None:
+        return any(plan_best(search, observed))
+    runs = observed.stateful_set is not None and observed.stateful_set["spec"].get("replicas") != 0
+    return runs and previous.best_trial is not None and best_name(search.metadata.name) not in observed.config_maps
 
 
 def _retire(

@@ -45,6 +45,7 @@ def search_status(
     previous: NASSearchStatus,
     verdict: Verdict,
     reports: Sequence[PoolReport],
+    problem: Problem | None,
     controller_stopped: bool,
     now: datetime,
 ) -> NASSearchStatus:
@@ -56,12 +57,13 @@ def search_status(
         previous: its status as it was written last.
         verdict: how it stands.
         reports: of its pools.
+        problem: of the controller, see `known_problem`.
         controller_stopped: whether the controller has been sent away, the search having ended long ago.
         now: UTC.
     """
     summary, generation = observed.summary, generation_of(observed.search)
     conditions = Conditions.after(previous.conditions, generation, now)
-    controller = _controller(search, observed, previous, controller_stopped, now)
+    controller = _controller(search, observed, problem, controller_stopped)
     available = conditions.make("ControllerAvailable", *controller)
     pools = conditions.make("PoolsReady", *_pools(reports))
     succeeded, failed = (_end(conditions, verdict, kind, summary) for kind in ("Succeeded", "Failed"))
@@ -92,21 +94,23 @@ def _finished_at(previous: NASSearchStatus, verdict: Verdict) -> str | None:
     return format_time(verdict.ended_at) if verdict.ended_at is not None else None
 
 
-def _controller(
-    search: NASSearch, observed: Observed, previous: NASSearchStatus, stopped: bool, now: datetime
-) -> tuple[bool, str, str]:
-    if stopped:
-        ttl = search.spec.controller.ttl_after_finished
-        return False, "Stopped", f"The search ended more than {ttl} ago (spec.controller.ttlAfterFinished)."
+def known_problem(search: NASSearch, observed: Observed, previous: NASSearchStatus, now: datetime) -> Problem | None:
+    """What is wrong with the controller: what was found when pods were last looked at lasts until the next look."""
     problem = controller_problem(search, observed, now)
-    if problem is None and observed.summary is not None:
-        return True, "Available", "The controller answers."
-    if problem is None and not observed.pods_listed:
-        # What was found when pods were last looked at lasts until they are looked at again.
+    if problem is None and observed.summary is None and not observed.pods_listed:
         for before in previous.conditions:
             known = before.type == "ControllerAvailable" and before.status == "False"
             if known and before.reason not in NO_PROBLEM:
-                problem = Problem(before.reason, before.message)
+                return Problem(before.reason, before.message)
+    return problem
+
+
+def _controller(search: NASSearch, observed: Observed, problem: Problem | None, stopped: bool) -> tuple[bool, str, str]:
+    if stopped:
+        ttl = search.spec.controller.ttl_after_finished
+        return False, "Stopped", f"The search ended more than {ttl} ago (spec.controller.ttlAfterFinished)."
+    if problem is None and observed.summary is not None:
+        return True, "Available", "The controller answers."
     if problem is not None:
         return False, problem.reason, problem.message
     return False, "Starting", "The controller is starting."

@@ -9,6 +9,8 @@ from nas_api.spec import NASSearch, NASSearchStatus
 from nas_api.spec.base import parse_duration
 
 from nas_operator.actions import SetState
+from nas_operator.planning.diagnosis.controller_problem import UNREACHABLE
+from nas_operator.planning.diagnosis.problem import Problem
 from nas_operator.planning.objects import parse_time
 
 
@@ -47,6 +49,7 @@ def find_verdict(
     previous: NASSearchStatus,
     summary: pb.Summary | None,
     settled: bool,
+    problem: Problem | None,
     now: datetime,
 ) -> Verdict:
     """How the search stands.
@@ -57,6 +60,7 @@ def find_verdict(
         previous: its status as it was written last.
         summary: of its controller, if that is there.
         settled: whether that controller has read this generation of the manifest.
+        problem: of the controller.
         now: UTC.
     """
     before = next((c for c in previous.conditions if c.type in ("Succeeded", "Failed") and c.status == "True"), None)
@@ -74,7 +78,11 @@ def find_verdict(
     if search.spec.suspend:
         return Verdict(Stage.SUSPENDED)
     # Workers that came before the controller goes on would be sent away.
-    return Verdict(Stage.RUNNING, grows=summary is None or summary.state != pb.Summary.SUSPENDED)
+    resumes = summary is not None and summary.state == pb.Summary.SUSPENDED
+    # Those of a controller that cannot start would keep GPUs from others for nothing. One that runs may only be out of
+    # the operator's reach.
+    idle = previous.started_at is None and summary is None and problem is not None and problem.reason != UNREACHABLE
+    return Verdict(Stage.RUNNING, grows=not resumes and not idle)
 
 
 def controller_goes_at(search: NASSearch, verdict: Verdict, generation: int) -> datetime | None:

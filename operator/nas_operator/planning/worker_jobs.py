@@ -6,9 +6,8 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from nas_api.rpc import trials_pb2 as pb
-from nas_api.spec.nassearch import API_GROUP
 
-from nas_operator.names import DRAINING_ANNOTATION, POOL_LABEL, SLOT_LABEL, TEMPLATE_LABEL
+from nas_operator.names import DRAINING_ANNOTATION, POOL_LABEL, RETRY_ANNOTATION, SLOT_LABEL, TEMPLATE_LABEL
 from nas_operator.observed import Object, Observed
 from nas_operator.planning.objects import (
     annotations_of,
@@ -21,9 +20,6 @@ from nas_operator.planning.objects import (
     status_of,
     whole_number,
 )
-
-# On a Job that tries whether workers can live by now: how many have failed in a row before it.
-RETRY_ANNOTATION = f"{API_GROUP}/retry"
 
 # A pod that has run for so long has not failed at its start. For when there is no controller to say so.
 _SETTLED = timedelta(minutes=1)

@@ -11,6 +11,8 @@ from nas_operator.planning.diagnosis.pod_problem import Part, pod_problem, refus
 from nas_operator.planning.diagnosis.problem import Problem, sentence, shortened
 from nas_operator.planning.objects import labels_of, parse_time, status_of
 
+# Of a controller that runs and does not answer the operator.
+UNREACHABLE = "ControllerUnreachable"
 # After the start of a controller it takes the operator a look or two to ask it.
 _PATIENCE = timedelta(seconds=30)
 
@@ -84,7 +86,7 @@ def _unreachable(observed: Observed, now: datetime) -> Problem | None:
     if observed.summary is None and any(_works_since(pod, now - _PATIENCE) for pod in _pods(observed)):
         words = observed.summary_problem or "no reason is known"
         return Problem(
-            "ControllerUnreachable",
+            UNREACHABLE,
             f"The controller runs, and the operator cannot ask it how the search stands: {sentence(words)} A "
             "NetworkPolicy may keep the operator out.",
         )

@@ -394,6 +394,34 @@ def test_a_worker_whose_node_is_lost_is_made_anew() -> None:
     assert "NodeLost" not in cluster.said()
 
 
+def test_no_workers_are_made_for_a_controller_that_has_never_started_and_cannot() -> None:
+    cluster = without_controller(waits("ErrImagePull", "not found"))
+    made = len(cluster.jobs)
+    cluster.scale("gpus", made + 3)
+    cluster.settle()
+    assert len(cluster.jobs) == made
+    del cluster.pods["digits-controller-0"]
+    cluster.halted.clear()
+    cluster.settle()
+    assert len(cluster.jobs) == made + 3
+
+
+def test_workers_are_made_though_a_controller_that_has_started_cannot_do_so_again() -> None:
+    cluster = SimulatedCluster(pools=[POOL])
+    cluster.settle()
+    cluster.stop_controller()
+    cluster.halted.add("StatefulSets")
+    labels = {"app.kubernetes.io/component": "controller"}
+    metadata = {"name": "digits-controller-0", "labels": labels}
+    cluster.pods["digits-controller-0"] = {"metadata": metadata, "status": waits("ErrImagePull", "not found")}
+    cluster.halted.add("kubelets")
+    cluster.settle()
+    assert cluster.condition("Ready")["reason"] == "ImagePullFailed"
+    cluster.scale("gpus", 5)
+    cluster.settle()
+    assert len(cluster.jobs) == 5
+
+
 def test_a_full_journal_and_room_again() -> None:
     cluster = SimulatedCluster(pools=[POOL])
     cluster.settle()

@@ -321,6 +321,37 @@ def test_the_controller_goes_some_time_after_the_end_and_what_it_said_stays() ->
     assert (made.actions, made.look_closer) == ((), False)
 
 
+def test_a_controller_stays_past_its_time_until_its_workers_have_gone_and_the_best_is_kept() -> None:
+    cluster = SimulatedCluster(pools=GPUS, controller={"ttlAfterFinished": "1s"})
+    cluster.settle()
+    cluster.state, cluster.reason = pb.Summary.SUCCEEDED, "BudgetSpent"
+    cluster.settle()
+    assert cluster.controller_up
+    assert len(cluster.live_jobs("gpus")) == 3
+    cluster.finish_trials()
+    cluster.settle()
+    assert cluster.jobs == {}
+    assert not cluster.controller_up
+
+
+def test_a_controller_stays_past_its_time_until_the_best_architecture_is_in_the_cluster() -> None:
+    cluster = SimulatedCluster(pools=GPUS, controller={"ttlAfterFinished": "1h"})
+    cluster.settle()
+    ended(cluster)
+    cluster.finished = cluster.max_trials
+    del cluster.config_maps["digits-best"]
+    cluster.stop_controller()
+    cluster.halted.add("StatefulSets")
+    cluster.tick(7200)
+    cluster.settle()
+    assert cluster.stateful_set is not None
+    assert cluster.stateful_set["spec"]["replicas"] == 1
+    cluster.halted.clear()
+    cluster.settle()
+    assert "digits-best" in cluster.config_maps
+    assert cluster.stateful_set["spec"]["replicas"] == 0
+
+
 def test_a_raised_budget_starts_a_search_that_had_ended_again() -> None:
     cluster = SimulatedCluster(pools=GPUS, budget={"maxTrials": 3}, controller={"ttlAfterFinished": "1h"})
     cluster.settle()
