@@ -7,9 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nas_operator.observed import Object
 from nas_operator.resources.applied import digest, is_applied, stamped
+from nas_operator.resources.controller import build_service
+from nas_operator.resources.manifest import build_manifest
+from nas_operator.resources.network import build_network_policies
 from nas_operator.resources.owner import owned_metadata
 
-from tests.unit.operator.resources.searches import search_of
+from tests.unit.operator.resources.searches import edited, search_of
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -61,6 +64,37 @@ def test_an_object_that_was_scaled_by_hand_is_not_applied() -> None:
         {"metadata": owned_metadata(search_of(), "digits", "controller"), "spec": {"replicas": 1}}, ["x"]
     )
     assert not is_applied(manifest, manifest | {"spec": {"replicas": 0}})
+
+
+SERVICE = build_service(search_of())
+POLICY, _ = build_network_policies(search_of())
+CONFIG_MAP = build_manifest(search_of())
+
+
+@pytest.mark.parametrize(
+    ("manifest", "path", "value"),
+    [
+        (SERVICE, "spec.selector", {"app": "another"}),
+        (SERVICE, "spec.ports", []),
+        (SERVICE, "spec.ports.0.targetPort", 1),
+        (POLICY, "spec.ingress.0.from", []),
+        (POLICY, "spec.ingress", [*POLICY["spec"]["ingress"], {}]),
+        (POLICY, "spec.policyTypes", ["Egress"]),
+        (CONFIG_MAP, "data", {}),
+        (CONFIG_MAP, "data", {"search.yaml": "spec: {}"}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_somebody_has_changed_by_hand_is_not_applied(manifest: Object, path: str, value: object) -> None:
+    assert is_applied(manifest, copy.deepcopy(manifest))
+    assert not is_applied(manifest, edited(manifest, path, value))
+
+
+def test_defaults_of_the_api_server_and_ports_of_other_managers_do_not_count() -> None:
+    there = edited(SERVICE, "spec.sessionAffinity", "None")
+    there["spec"]["ports"] = [{"name": "theirs", "port": 1}, there["spec"]["ports"][0] | {"nodePort": 30_000}]
+    assert is_applied(SERVICE, there)
+    assert is_applied(POLICY, edited(POLICY, "spec.ingress.0.ports.0.endPort", 50_060))
 
 
 def test_stamping_keeps_other_annotations_and_changes_nothing_in_place() -> None:
