@@ -26,9 +26,9 @@ from nas_operator.cache import Key
 from nas_operator.controller_client import ControllerAddress, ControllerClient
 from nas_operator.events import EventRecorder
 from nas_operator.kubernetes_api import ApiError, KubernetesApi
-from nas_operator.names import SEARCH_LABEL, authority_name, labels
+from nas_operator.names import authority_name, labels, search_of
 from nas_operator.observed import Object, Observed
-from nas_operator.observer import is_owned_by
+from nas_operator.observer import is_orphan_of, is_owned_by
 from nas_operator.resources.certificates import (
     AUTHORITY_LIFETIME,
     build_authority,
@@ -222,10 +222,18 @@ class Applier:
 
     def _check_owner(self, kind: str, name: str, existing: Object | None) -> None:
         """Keeps the operator from taking over what it has not made."""
-        if existing is None or is_owned_by(self._observed.search, existing):
+        found = self._observed.search
+        if existing is None or is_owned_by(found, existing) or is_orphan_of(found, existing):
             return
-        if (existing["metadata"].get("labels") or {}).get(SEARCH_LABEL) == self._key.name:
+        search = search_of(existing["metadata"].get("labels") or {})
+        owners = existing["metadata"].get("ownerReferences") or ()
+        if search == self._key.name and any(owner["kind"] == "NASSearch" for owner in owners):
             raise ChangedError(f"{kind} {name} of an earlier search of this name has not been deleted yet")
+        if search not in (None, self._key.name):
+            raise RefusedError(
+                f"the {kind} {name} is of the NASSearch {search}, and this search needs one of that name, too: "
+                "give this search or its pool another name"
+            )
         raise RefusedError(
             f"there is a {kind} {name} that was not made for this search, which needs one of that name: "
             f"delete it (kubectl -n {self._key.namespace} delete {kind.lower()} {name}) or give the search another name"

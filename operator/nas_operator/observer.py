@@ -22,6 +22,7 @@ from nas_operator.names import (
     journal_claim_name,
     manifest_name,
     pool_certificate_name,
+    search_of,
     workers_name,
 )
 from nas_operator.observed import Object, Observed
@@ -180,8 +181,21 @@ def is_owned_by(search: Object, found: Object) -> bool:
     return any(owner["uid"] == search["metadata"]["uid"] for owner in owners)
 
 
+def is_orphan_of(search: Object, found: Object) -> bool:
+    """Whether `found` was made for a search of this name and is nobody's now.
+
+    So are objects after `kubectl delete --cascade=orphan`, or out of a back-up. They are taken over.
+    """
+    metadata = found["metadata"]
+    owners = metadata.get("ownerReferences") or ()
+    return search_of(metadata.get("labels") or {}) == search["metadata"]["name"] and not any(
+        owner.get("controller") or owner["kind"] == "NASSearch" for owner in owners
+    )
+
+
 def _owned(search: Object, objects: Mapping[str, Object]) -> dict[str, Object]:
-    return {name: found for name, found in objects.items() if is_owned_by(search, found)}
+    # An orphan is seen as it is, so that its workers can be replaced, and the number of a pool is kept.
+    return {name: found for name, found in objects.items() if is_owned_by(search, found) or is_orphan_of(search, found)}
 
 
 def _asked_for(search: str, manifest: Object, pools: Mapping[str, Object]) -> Iterator[tuple[str, str]]:

@@ -1,5 +1,6 @@
 """How actions end on a real API server: written, repeated, out of date, or refused in words."""
 
+import copy
 import json
 from collections.abc import Iterator
 
@@ -13,7 +14,7 @@ from nas_operator.cache import Cache, Key
 from nas_operator.controller_client import ControllerClient, ControllerError
 from nas_operator.events import EventRecorder
 from nas_operator.kubernetes_api import ApiError, KubernetesApi
-from nas_operator.names import labels
+from nas_operator.names import SEARCH_LABEL, labels
 from nas_operator.observed import Object, Observed
 from nas_operator.resources.manifest import build_manifest
 from nas_operator.resources.pool import build_pool
@@ -21,6 +22,8 @@ from nas_operator.resources.pool import build_pool
 from tests.cluster.cluster import Cluster
 from tests.control_plane.custom_resources import install_crds
 from tests.control_plane.searches import digits
+
+UID_OF_NOBODY = "00000000-0000-4000-8000-000000000000"
 
 
 @pytest.fixture(scope="module")
@@ -132,10 +135,45 @@ def test_the_objects_of_an_earlier_search_of_the_name_are_waited_for(api: Kubern
         applier(api, search).carry_out(Apply(manifest_of(search)))
 
 
+def test_an_object_that_has_lost_its_owner_is_taken_over(api: KubernetesApi, search: Object) -> None:
+    """As after `kubectl delete --cascade=orphan`, or from a back-up."""
+    wanted = manifest_of(search)
+    orphan = copy.deepcopy(wanted)
+    del orphan["metadata"]["ownerReferences"]
+    api.create(orphan)
+    target = applier(api, search)
+    target.carry_out(Apply(wanted))
+    owners = [owner["uid"] for owner in target.written[-1].now["metadata"]["ownerReferences"]]
+    assert owners == [search["metadata"]["uid"]]
+
+
+def test_an_orphan_that_another_controller_has_adopted_is_let_be(api: KubernetesApi, search: Object) -> None:
+    theirs = manifest_of(search)
+    owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": "theirs", "uid": UID_OF_NOBODY, "controller": True}
+    theirs["metadata"]["ownerReferences"] = [owner]
+    api.create(theirs)
+    with pytest.raises(RefusedError, match="was not made for this search"):
+        applier(api, search).carry_out(Apply(manifest_of(search)))
+
+
+@pytest.mark.parametrize("action", [Apply, Create])
+def test_what_another_search_has_under_the_same_name_is_not_to_be_deleted(
+    action: type[Apply | Create], api: KubernetesApi, search: Object
+) -> None:
+    """As with pool c of the search a-b, and pool b-c of the search a."""
+    wanted = job_of(search) if action is Create else manifest_of(search)
+    theirs = copy.deepcopy(wanted)
+    theirs["metadata"]["labels"][SEARCH_LABEL] = "another"
+    theirs["metadata"]["ownerReferences"][0] |= {"name": "another", "uid": UID_OF_NOBODY}
+    api.create(theirs)
+    with pytest.raises(RefusedError, match=r"of the NASSearch another.* give this search or its pool another name$"):
+        applier(api, search).carry_out(action(wanted))
+
+
 def test_only_the_very_object_is_deleted(api: KubernetesApi, search: Object) -> None:
     job = api.create(job_of(search))
     namespace = search["metadata"]["namespace"]
-    applier(api, search).carry_out(Delete("Job", "worker", "00000000-0000-4000-8000-000000000000"))
+    applier(api, search).carry_out(Delete("Job", "worker", UID_OF_NOBODY))
     assert api.get("Job", namespace, "worker") is not None
     target = applier(api, search)
     target.carry_out(Delete("Job", "worker", job["metadata"]["uid"]))

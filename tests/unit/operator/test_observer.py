@@ -9,7 +9,7 @@ from nas_api.certificates import CA_FILE, CERTIFICATE_FILE, KEY_FILE
 from nas_operator.cache import Key
 from nas_operator.controller_client import ControllerClient, ControllerError
 from nas_operator.kubernetes_api import KubernetesApi
-from nas_operator.names import admin_certificate_name, controller_name, journal_claim_name
+from nas_operator.names import admin_certificate_name, controller_name, journal_claim_name, labels
 from nas_operator.observed import Object
 from nas_operator.observer import Observer
 
@@ -100,6 +100,23 @@ def test_when_the_controller_does_not_answer_it_is_looked_at_once_more_how_to_re
     seen = look.observe(KEY, cached(READY), look_closer=False)
     assert seen.summary_problem != "connection refused"
     assert gone not in (seen.service, *seen.secrets.values())
+
+
+@pytest.mark.parametrize(
+    ("owners", "seen"),
+    [
+        (SERVICE["metadata"]["ownerReferences"], True),
+        ([], True),
+        ([{"kind": "Backup", "uid": "theirs"}], True),
+        ([{"kind": "NASSearch", "uid": "earlier"}], False),
+        ([{"kind": "CronJob", "uid": "theirs", "controller": True}], False),
+    ],
+    ids=["owned", "orphan", "orphan with another owner", "of an earlier search", "of another controller"],
+)
+def test_workers_of_the_search_and_those_that_lost_their_owner_are_seen(owners: list[Object], seen: bool) -> None:
+    metadata = {"name": "worker", "uid": "job", "labels": labels("digits", "worker"), "ownerReferences": owners}
+    found = observer(Answers()).observe(KEY, cached({"kind": "Job", "metadata": metadata}), look_closer=False)
+    assert ("worker" in found.jobs) == seen
 
 
 def test_of_events_of_claims_only_those_of_the_journal_are_the_search_s() -> None:
