@@ -1,4 +1,4 @@
-"""`Applier`: carries out the actions of a plan, one after the other, and stops at the first that fails."""
+"""`Applier`: carries out the actions of a plan, each by itself."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -15,6 +15,7 @@ from nas_operator.actions import (
     Create,
     CreateAuthority,
     Delete,
+    DrainWorkers,
     Emit,
     IssueCertificate,
     SetOwners,
@@ -33,13 +34,15 @@ logger = logging.getLogger(__name__)
 AT_ONCE = 8
 # What the API server will not do however often it is asked: invalid, not allowed, over quota.
 _REFUSED = (400, 403, 422)
+# No answer, or none now.
+_UNANSWERED = (0, 429, 503, 504)
 
 
 class PlanRun:
     """One run through a plan.
 
-    What is needed by later actions comes first in a plan, so the first action that fails ends it. Workers need nothing
-    of each other: where one cannot be made, those of other pools are.
+    What is needed by later actions comes first in a plan. Of an action that fails only what depends on it is left out:
+    a search can be suspended though its Service is refused. When the API server does not answer, the run ends.
 
     Attributes:
         applier: that carries out the actions.
@@ -68,6 +71,11 @@ class PlanRun:
         self.failed = False
         self.cut_short = False
         self._ended = False
+        # What depends on actions that have failed: certificates, all workers, those of pools, what happens to Jobs.
+        self._no_authority = False
+        self._no_workers = False
+        self._no_workers_of: set[str | None] = set()
+        self._unmarked: set[str] = set()
         self._key = key
         self._threads = threads
         self._stopping = stopping
@@ -102,17 +110,41 @@ class PlanRun:
             self._log(logging.INFO if news else logging.DEBUG, "; ".join(describe_all(self.done)))
 
     def _is_pointless(self, action: Action) -> bool:
-        """Whether another one like it was refused before, or it tells of a state that was not reached."""
-        if not self.refusals:
-            return False
-        if isinstance(action, WriteStatus | Emit):
-            return True
-        return isinstance(action, Create) and any(
-            refusal.kind == action.manifest["kind"] and refusal.labels.get(POOL_LABEL) == _pool_of(action.manifest)
-            for refusal in self.refusals
-        )
+        """Whether an action that it depends on has failed, or it tells of a state that was not reached."""
+        match action:
+            case WriteStatus() | Emit():
+                return bool(self.refusals)  # the plan is made once more, and says so
+            case IssueCertificate():
+                return self._no_authority
+            case Create(manifest):
+                return self._no_workers or _pool_of(manifest) in self._no_workers_of
+            case Delete(kind, name):
+                return kind == "Job" and name in self._unmarked
+            case DrainWorkers(workers):
+                return not workers
+            case _:
+                return False
+
+    def _note_dependents(self, action: Action) -> None:
+        """Keeps in mind what must not be done since `action` has failed."""
+        match action:
+            case CreateAuthority():
+                self._no_authority = self._no_workers = True
+            case IssueCertificate(identity=identity):
+                self._no_workers_of.add(identity.pool)
+            case Apply({"kind": "ConfigMap" | "NetworkPolicy"}):
+                self._no_workers = True
+            case Apply({"kind": "NASPool"} as manifest) | Create(manifest):
+                self._no_workers_of.add(_pool_of(manifest))
+            case Annotate("Job", name):
+                # A new operator or controller would not know that its worker was asked to go.
+                self._unmarked.add(name)
+            case _:
+                pass
 
     def _try(self, action: Action) -> Exception | None:
+        if isinstance(action, DrainWorkers) and self._unmarked:
+            action = DrainWorkers(tuple(id_ for id_ in action.workers if _job_of(id_) not in self._unmarked))
         if self._stopping.is_set() or self._is_pointless(action):
             return None
         if time.monotonic() > self._deadline and not isinstance(action, WriteStatus | Emit):
@@ -134,7 +166,8 @@ class PlanRun:
         refused = _is_refusal(error)
         if refused and not isinstance(action, WriteStatus):
             self.refusals.append(_refusal(action, str(error)))
-        self._ended = self._ended or not (refused and isinstance(action, Create))
+        self._note_dependents(action)
+        self._ended = self._ended or (isinstance(error, ApiError) and _is_everywhere(error))
 
     def _log(self, level: int, words: str) -> None:
         logger.log(level, "%s: %s", self._key, words, extra={"search": str(self._key)})
@@ -166,6 +199,11 @@ def _is_going(error: ApiError) -> bool:
     return error.status == 404 or "NamespaceTerminating" in error.causes
 
 
+def _is_everywhere(error: ApiError) -> bool:
+    """Whether all other actions would fail, too."""
+    return error.status in _UNANSWERED or "NamespaceTerminating" in error.causes
+
+
 def _refusal(action: Action, message: str) -> Refusal:
     match action:
         case Apply(manifest) | Create(manifest):
@@ -177,6 +215,11 @@ def _refusal(action: Action, message: str) -> Refusal:
             return Refusal("Secret", secret, {}, message)
         case _:
             return Refusal("NASSearch", "", {}, message)
+
+
+def _job_of(worker_id: str) -> str:
+    """The Job of a worker, which is named as its pod is."""
+    return worker_id.rpartition("-")[0]
 
 
 def _pool_of(manifest: Object) -> str | None:

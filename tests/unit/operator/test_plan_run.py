@@ -3,10 +3,25 @@
 import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any, cast
 
 import pytest
-from nas_operator.actions import Action, Apply, Create, Delete, DrainWorkers, Emit, WriteStatus
+from nas_api.certificates import Identity
+from nas_api.rpc import trials_pb2 as pb
+from nas_operator.actions import (
+    Action,
+    Annotate,
+    Apply,
+    Create,
+    CreateAuthority,
+    Delete,
+    DrainWorkers,
+    Emit,
+    IssueCertificate,
+    SetState,
+    WriteStatus,
+)
 from nas_operator.apply import Applier, ChangedError, RefusedError
 from nas_operator.cache import Key
 from nas_operator.controller_client import ControllerError
@@ -37,7 +52,9 @@ def name_of(action: Action) -> str:
     match action:
         case Apply(manifest) | Create(manifest):
             return str(manifest["metadata"]["name"])
-        case Delete(_, name) | WriteStatus(_, name):
+        case Delete(_, name) | WriteStatus(_, name) | Annotate(_, name):
+            return name
+        case CreateAuthority(name) | IssueCertificate(name):
             return name
         case Emit(_, reason):
             return reason
@@ -80,21 +97,73 @@ def test_actions_are_carried_out_in_their_order() -> None:
 
 @pytest.mark.parametrize(
     "error",
-    [
-        QUOTA,
-        TERMINATING,
-        ApiError(0, "NoAnswer", "no answer"),
-        ApiError(500, "InternalError", "etcd is gone"),
-        ChangedError("changed"),
-        RefusedError("another's"),
-        ControllerError("gone"),
-    ],
-    ids=lambda error: str(error),
+    [TERMINATING, ApiError(0, "NoAnswer", "no answer"), ApiError(503, "ServiceUnavailable", "busy")],
+    ids=str,
 )
-def test_what_later_actions_may_need_ends_the_plan_when_it_fails(error: Exception) -> None:
+def test_where_nothing_would_be_done_the_first_failure_ends_the_plan(error: Exception) -> None:
     done, asked = run([service("first"), service("second"), job("a"), STATUS], {"first": error})
     assert asked == ["first"]
     assert done.failed
+
+
+ON_ONE_OBJECT = [
+    QUOTA,
+    ApiError(404, "NotFound", "there is none"),
+    ApiError(500, "InternalError", "failed calling webhook"),
+    ChangedError("changed"),
+    RefusedError("another's"),
+    ControllerError("gone"),
+]
+SUSPEND = SetState(pb.Summary.SUSPENDED, "Suspended", "")
+GO = {"since": "now"}
+
+
+@pytest.mark.parametrize("error", ON_ONE_OBJECT, ids=str)
+def test_what_does_not_depend_on_an_action_that_failed_is_done(error: Exception) -> None:
+    actions = [service(), SUSPEND, DrainWorkers(("a-1",)), Delete("Job", "b", "uid"), job("c")]
+    done, asked = run(actions, {"service": error})
+    assert asked == ["service", "SetState", "DrainWorkers", "b", "c"]
+    assert done.failed
+
+
+@pytest.mark.parametrize("error", ON_ONE_OBJECT, ids=str)
+def test_a_status_is_written_though_an_action_failed_or_is_left_to_the_plan_that_knows_of_the_refusal(
+    error: Exception,
+) -> None:
+    done, asked = run([service(), STATUS], {"service": error})
+    assert ("digits" in asked) == (not done.refusals)
+
+
+@pytest.mark.parametrize("error", ON_ONE_OBJECT, ids=str)
+@pytest.mark.parametrize(
+    ("needed", "left_out"),
+    [
+        (CreateAuthority("needed"), {"certificate", "a", "b"}),
+        (IssueCertificate("needed", Identity("vision/digits", "pool", "gpu"), (), timedelta(1)), {"a"}),
+        (IssueCertificate("needed", Identity("vision/digits", "admin"), (), timedelta(1)), set()),
+        (Apply({"kind": "ConfigMap", "metadata": {"name": "needed"}}), {"a", "b"}),
+        (Apply({"kind": "NetworkPolicy", "metadata": {"name": "needed"}}), {"a", "b"}),
+        (Apply({"kind": "NASPool", "metadata": {"name": "needed", "labels": {POOL_LABEL: "gpu"}}}), {"a"}),
+        (Apply({"kind": "StatefulSet", "metadata": {"name": "needed"}}), set()),
+    ],
+    ids=["authority", "pool's certificate", "certificate", "manifest", "policy", "pool", "controller"],
+)
+def test_workers_are_not_made_without_what_they_need(needed: Action, left_out: set[str], error: Exception) -> None:
+    certificate = IssueCertificate("certificate", Identity("vision/digits", "controller"), (), timedelta(1))
+    _, asked = run([needed, certificate, job("a"), job("b", "spot")], {"needed": error})
+    assert asked == ["needed", *(name for name in ("certificate", "a", "b") if name not in left_out)]
+
+
+@pytest.mark.parametrize("error", ON_ONE_OBJECT, ids=str)
+def test_nothing_is_done_to_a_worker_before_it_is_written_down(error: Exception) -> None:
+    marks: list[Action] = [Annotate("Job", "a", GO), Annotate("Job", "b", GO)]
+    both = DrainWorkers(("a-1", "b-1"))
+    done, asked = run([*marks, both, Delete("Job", "a", "uid"), Delete("Job", "b", "uid")], {"a": error})
+    assert asked == ["a", "b", "DrainWorkers", "b"]
+    assert DrainWorkers(("b-1",)) in done.done
+    # To ask the controller to retire nobody would mean everybody.
+    _, asked = run([*marks, DrainWorkers(("a-1",)), STATUS], {"a": error})
+    assert "DrainWorkers" not in asked
 
 
 @pytest.mark.parametrize(
