@@ -88,34 +88,29 @@ class Search:
         self.wait(lambda: self.get("naspool", name), f"pool {pool}", 60)
         self.kubectl("scale", "naspool", name, f"--replicas={replicas}")
 
-    def write_to_claim(self, claim: str, path: str, text: str) -> None:
-        """Puts a file into a PersistentVolumeClaim, by a pod with the image of the workers."""
+    def run_on_claim(self, claim: str, code: str, *, name: str) -> None:
+        """Runs Python code in a pod that has a PersistentVolumeClaim at /claim, with the image of the workers."""
         image = self.owned("jobs", "worker")[0]["spec"]["template"]["spec"]["containers"][0]["image"]
+        container = {
+            "name": "python",
+            "image": image,
+            "imagePullPolicy": "IfNotPresent",
+            "command": ["python", "-c", code],
+            "volumeMounts": [{"name": "claim", "mountPath": "/claim"}],
+            "securityContext": {"runAsUser": 0},
+        }
         pod = {
             "apiVersion": "v1",
             "kind": "Pod",
-            "metadata": {"name": f"write-to-{claim}"},
+            "metadata": {"name": name},
             "spec": {
                 "restartPolicy": "Never",
-                "containers": [
-                    {
-                        "name": "write",
-                        "image": image,
-                        "imagePullPolicy": "IfNotPresent",
-                        "command": [
-                            "python",
-                            "-c",
-                            f"import pathlib; pathlib.Path('/claim/{path}').write_text({text!r})",
-                        ],
-                        "volumeMounts": [{"name": "claim", "mountPath": "/claim"}],
-                        "securityContext": {"runAsUser": 0},
-                    }
-                ],
+                "containers": [container],
                 "volumes": [{"name": "claim", "persistentVolumeClaim": {"claimName": claim}}],
             },
         }
         self.cluster.apply(pod, namespace=self.namespace)
-        self.kubectl("wait", "pod", f"write-to-{claim}", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=120s")
+        self.kubectl("wait", "pod", name, "--for=jsonpath={.status.phase}=Succeeded", "--timeout=120s")
 
     # What a user sees. ----------------------------------------------------------------------------------------------
 

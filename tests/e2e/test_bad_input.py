@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.cluster.cluster import Cluster
+from tests.cluster.layout import Layout
 from tests.e2e.search import Search, assert_counted_once, quick_search
 
 Object = dict[str, Any]
@@ -106,7 +107,8 @@ def test_a_task_that_cannot_be_imported_fails_fast_and_is_tried_again(
     assert len(pods) <= 3, "no pod was tried again in vain"
 
     # The code arrives: the next try, which is not long after, finds it.
-    search.write_to_claim("code", "my_task.py", "def train(trial, report):\n    report(1, score=0.5)\n")
+    code = "def train(trial, report):\n    report(1, score=0.5)\n"
+    search.run_on_claim("code", f"open('/claim/my_task.py', 'w').write({code!r})", name="bring-code")
     search.wait_for_condition("Succeeded", timeout=300)
     assert_counted_once(search, 4)
 
@@ -123,3 +125,33 @@ def test_a_controller_that_cannot_be_configured_says_why_and_recovers(
     search.patch({"spec": {"controller": {"image": None}}})
     search.wait_for_condition("Succeeded", timeout=300)
     assert_counted_once(search, 4)
+
+
+def test_a_full_journal_volume_stalls_the_search_and_loses_nothing(
+    cluster: Cluster, operator: None, namespace: str
+) -> None:
+    if not Layout(cluster.kubeconfig.parents[1]).containerd_socket.exists():
+        pytest.skip("only a cluster of our own has the storage class 'limited', whose volumes can be filled")
+    search = Search(cluster, namespace)
+    manifest = quick_search(trials=40, epochs=2)
+    manifest["spec"]["controller"]["storage"] = {"size": "32Mi", "storageClassName": "limited"}
+    search.apply(manifest)
+    search.wait_for_trials(4)
+
+    journal = "journal-quick-controller-0"
+    fill = """
+import errno
+with open("/claim/ballast", "wb", buffering=0) as file:
+    try:
+        while True:
+            file.write(bytes(4096))
+    except OSError as error:
+        assert error.errno == errno.ENOSPC, error
+"""
+    search.run_on_claim(journal, fill, name="fill")
+    condition = search.wait_for_condition("Ready", "False", reason="JournalFull")
+    assert "PersistentVolumeClaim" in condition["message"]
+
+    search.run_on_claim(journal, "import os; os.remove('/claim/ballast')", name="make-room")
+    search.wait_for_condition("Succeeded", timeout=300)
+    assert_counted_once(search, 40)
