@@ -4,14 +4,12 @@ from tests.cluster.cluster import Cluster
 from tests.e2e.installation import Installation
 from tests.e2e.search import Search, assert_counted_once, quick_search
 
-TRIALS = 60
-
 
 def test_every_reward_is_counted_once_whatever_is_killed(
     cluster: Cluster, operator: Installation, namespace: str
 ) -> None:
     search = Search(cluster, namespace)
-    search.apply(quick_search(trials=TRIALS, epochs=5, pools={"default": 2}))
+    search.apply(quick_search(epochs=5, pools={"default": 2}))
     search.wait_for_workers(2)
 
     # The controller.
@@ -51,6 +49,8 @@ def test_every_reward_is_counted_once_whatever_is_killed(
     finally:
         cluster.kubectl("uncordon", node)
 
+    search.wait_for_workers(2)
+    trials = search.end_after(8)
     search.wait_for_condition("Succeeded", timeout=600)
-    assert_counted_once(search, TRIALS)
+    assert_counted_once(search, trials)
     assert search.summary().epoch >= 4, "the controller has been started several times"
