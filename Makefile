@@ -42,8 +42,11 @@ test: $(READY)  ## Run the tests, one process a core
 
 .PHONY: e2e
 e2e: $(READY)  ## Run the tests on a real Kubernetes, which the first time is built from source (20 minutes)
-	@echo "==> Testing on a control plane, then on a cluster with a node (needs root)"
-	OMP_NUM_THREADS=1 $(BIN)/pytest -rs --durations=10 tests/control_plane tests/e2e
+	$(BIN)/python -m tests.cluster build
+	@echo "==> Testing on a control plane"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -rs --durations=5 -n 2 --dist loadfile tests/control_plane
+	@echo "==> Testing on a cluster with a node (needs root)"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -s -v -rs --durations=10 --timeout=3000 tests/e2e
 
 .PHONY: cluster-up
 cluster-up: $(READY)  ## Start a Kubernetes for tests, which `make e2e` then uses and keeps

@@ -32,7 +32,7 @@ def load_test_tools(cluster: Cluster) -> str:
 def _download_busybox(directory: Path) -> Path:
     # as root: apt would give up its rights for those of a user who cannot write here
     download = ["apt-get", "-qq", "-o", "APT::Sandbox::User=root", "download", "busybox-static"]
-    for command in (download, ["sh", "-c", "dpkg-deb --extract busybox-static_*.deb ."]):
+    for command in (["apt-get", "-qq", "update"], download, ["sh", "-c", "dpkg-deb --extract busybox-static_*.deb ."]):
         done = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(f"busybox-static could not be downloaded:\n{done.stdout}{done.stderr}")

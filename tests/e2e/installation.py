@@ -77,6 +77,18 @@ class Installation:
         self.install(TAG)
 
 
+def build_images(tag: str, *arguments: str) -> None:
+    """Builds the images of this checkout.
+
+    Args:
+        tag: of all three.
+        arguments: of tools/build-images, that say where to bring them.
+    """
+    base = [] if _docker_answers() else ["--base=local"]
+    program = [sys.executable, str(ROOT / "tools" / "build-images")]
+    subprocess.run([*program, f"--tag={tag}", f"--repository={REPOSITORY}", *base, *arguments], check=True)
+
+
 def load_images(cluster: Cluster, directory: Path) -> None:
     """Builds the images of this checkout, twice named, and brings them into the cluster.
 
@@ -85,21 +97,12 @@ def load_images(cluster: Cluster, directory: Path) -> None:
         directory: for an archive, where there is no other way.
     """
     own = Layout(cluster.kubeconfig.parents[1])
-    base = [] if _docker_answers() else ["--base=local"]
     for tag in (TAG, NEXT_TAG):
-        command: list[str | Path] = [
-            sys.executable,
-            ROOT / "tools" / "build-images",
-            f"--tag={tag}",
-            f"--repository={REPOSITORY}",
-            *base,
-        ]
         if own.containerd_socket.exists():
-            ctr = f"--ctr={cluster.programs.path('ctr')}"
-            subprocess.run([*command, f"--containerd={own.containerd_socket}", ctr], check=True)
+            build_images(tag, f"--containerd={own.containerd_socket}", f"--ctr={cluster.programs.path('ctr')}")
         else:
             archive = directory / f"{tag}.tar"
-            subprocess.run([*command, f"--output={archive}"], check=True)
+            build_images(tag, f"--output={archive}")
             say(f"Loading {archive.name} into the cluster")
             cluster.load_image(archive)
             archive.unlink()

@@ -15,7 +15,7 @@ def test_every_reward_is_counted_once_whatever_is_killed(
     # The controller.
     finished = search.wait_for_trials(4)
     search.kubectl("delete", "pod", "quick-controller-0", "--force", "--grace-period=0")
-    finished = search.wait_for_trials(finished + 4)
+    search.wait_for_trials(finished + 4)
 
     # Its workers, both at once, in training.
     search.wait(lambda: search.summary().trials_leased == 2, "two trials in training", 60)
@@ -23,7 +23,7 @@ def test_every_reward_is_counted_once_whatever_is_killed(
     search.kubectl("delete", "pod", "--force", "--grace-period=0", *before)
     search.wait_for_workers(2)
     assert not before.keys() & search.workers().keys()
-    finished = search.wait_for_trials(finished + 4)
+    search.wait_for_trials(search.summary().trials_finished + 4)
 
     # The operator, in the middle of a plan.
     search.scale("default", 3)
@@ -36,10 +36,15 @@ def test_every_reward_is_counted_once_whatever_is_killed(
     search.wait_for_workers(2)
 
     # What its operator made.
+    before_that = search.get("pod", "quick-controller-0")["metadata"]["uid"]
     search.kubectl("delete", "statefulset", "quick-controller")
     search.kubectl("delete", "secret", "quick-pool-default-tls", "quick-controller-tls")
     search.kubectl("delete", "service", "quick-controller")
-    finished = search.wait_for_trials(finished + 4)
+    search.wait(
+        lambda: search.get("pod", "quick-controller-0")["metadata"]["uid"] != before_that, "another controller", 120
+    )
+    search.wait_for_workers(2)
+    search.wait_for_trials(search.summary().trials_finished + 4)
 
     # The node, drained with all that runs on it.
     node = search.get("pod", next(iter(search.workers())))["spec"]["nodeName"]

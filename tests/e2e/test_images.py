@@ -1,7 +1,7 @@
 """The images, as docker or podman runs them: what is in them, what is not, and a search in two of them.
 
 Every container has a read-only file system with /tmp alone to write in, no network of the machine, no capabilities, and
-the user of the image. The images are those of `tools/build-images`; `IMAGE_REPOSITORY` and `IMAGE_TAG` name others.
+the user of the image. The images are built from this checkout, unless `IMAGE_REPOSITORY` and `IMAGE_TAG` name others.
 """
 
 import os
@@ -15,6 +15,7 @@ from nas_api.certificates import CertificateAuthority, Identity
 from nas_controller.journal.sqlite import SqliteJournal
 
 from tests.e2e.image_containers import Container, Images
+from tests.e2e.installation import REPOSITORY, TAG, build_images
 from tools.images.command import ROOT, TARGETS, version
 from tools.images.engine import Engine
 
@@ -47,8 +48,10 @@ THIN = 3e6
 
 @pytest.fixture(scope="session")
 def images() -> Images:
-    repository = os.environ.get("IMAGE_REPOSITORY", "localhost/kubenas")
-    images = Images(Engine.find().program, repository, os.environ.get("IMAGE_TAG", "dev"))
+    if "IMAGE_TAG" not in os.environ:
+        build_images(TAG)
+    repository = os.environ.get("IMAGE_REPOSITORY", REPOSITORY)
+    images = Images(Engine.find().program, repository, os.environ.get("IMAGE_TAG", TAG))
     missing = [images.name(target) for target in TARGETS if not Engine(images.program).has_image(images.name(target))]
     assert not missing, f"{images.program} has no {', '.join(missing)}: build them with tools/build-images"
     return images

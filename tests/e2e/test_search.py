@@ -8,9 +8,14 @@ from datetime import datetime
 from pathlib import Path
 
 from tests.cluster.cluster import Cluster
+from tests.e2e.installation import Installation
 from tests.e2e.search import Search, assert_counted_once, quick_search
 
 SAMPLE = Path(__file__).parents[2] / "manifests" / "samples" / "digits.yaml"
+
+
+def test_an_installation_is_found_well_by_its_own_test(operator: Installation) -> None:
+    assert "Succeeded" in operator.test()
 
 
 def test_the_digits_sample_runs_from_apply_to_a_best_architecture_that_trains(
@@ -36,7 +41,11 @@ def test_the_digits_sample_runs_from_apply_to_a_best_architecture_that_trains(
 
     # Its workers have gone by themselves; what can be asked stays.
     search.wait(lambda: not search.owned("jobs,pods", "worker"), "no workers", 60)
-    assert search.kubectl("get", "nas").splitlines()[0].split()[:1] == ["NAME"]
+    header, row = search.kubectl("get", "nassearch", "digits").splitlines()
+    assert header.split() == ["NAME", "STATE", "SUCCEEDED", "TRIALS", "OF", "BEST", "WORKERS", "WANTED", "AGE"]
+    columns = row.split()
+    assert columns[:5] == ["digits", "BudgetSpent", "True", "120", "120"]
+    assert float(columns[5]) == status["bestTrial"]["reward"]
     described = search.kubectl("describe", "nassearch", "digits")
     for event in ("ControllerStarted", "Succeeded"):
         assert event in described

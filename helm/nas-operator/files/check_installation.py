@@ -5,7 +5,6 @@ import os
 import ssl
 import sys
 import time
-import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -32,11 +31,14 @@ def problem(namespace: str, deployment: str) -> str:
     """What is wrong with the installation. Empty: nothing."""
     try:
         served = {resource["name"] for resource in get("/apis/kubenas.dev/v1alpha1")["resources"]}
-    except urllib.error.HTTPError as error:
+    except OSError as error:  # an HTTPError is one, and so is an API server that does not answer
         return f"the API server does not serve kubenas.dev/v1alpha1 ({error}): install the CRDs, see crds.install"
     if missing := EXPECTED - served:
         return f"the API server does not serve {', '.join(sorted(missing))}: the CRDs are of another version"
-    found = get(f"/apis/apps/v1/namespaces/{namespace}/deployments/{deployment}")
+    try:
+        found = get(f"/apis/apps/v1/namespaces/{namespace}/deployments/{deployment}")
+    except OSError as error:
+        return f"deployment/{deployment} cannot be read: {error}"
     status = found.get("status", {})
     if status.get("observedGeneration") != found["metadata"]["generation"] or not status.get("updatedReplicas"):
         return f"the newest operator of deployment/{deployment} has not been started"
