@@ -151,11 +151,12 @@ def test_the_operator_s_rights_are_enough_for_all_that_it_does(operator: str, cl
         as_operator.apply(owner | {"status": {"observedGeneration": 1}}, "--subresource=status")
     job = made[-1]["metadata"]["name"]
     as_operator.kubectl("annotate", "job", job, "kubenas.dev/draining-since=now")
-    cluster.apply(claim("journal-a-controller-0"), namespace=namespace)
-    as_operator.kubectl("get", "persistentvolumeclaim", "journal-a-controller-0")
+    claim = ("persistentvolumeclaim", "journal-a-controller-0")
+    cluster.kubectl("--namespace", namespace, "wait", "--for=create", "--timeout=60s", "/".join(claim))
+    as_operator.kubectl("get", *claim)
     owned = {"metadata": {"ownerReferences": [owner_reference(NASSearch.model_validate(found))]}}
     patch = f"--patch={json.dumps(owned)}"
-    as_operator.kubectl("patch", "persistentvolumeclaim", "journal-a-controller-0", "--type=merge", patch)
+    as_operator.kubectl("patch", *claim, "--type=merge", patch)
     for resource in ("nassearches", "naspools", "jobs", "statefulsets", "pods", "events"):
         as_operator.kubectl("get", resource)
     as_operator.kubectl("delete", "job", job, "--wait=false")
@@ -168,11 +169,6 @@ def test_the_operator_s_rights_are_enough_for_all_that_it_does(operator: str, cl
         events.patch_namespaced_event(event["metadata"]["name"], namespace, repeated)
     for resource in ("nassearches.kubenas.dev", "naspools.kubenas.dev", "jobs.batch", "statefulsets.apps"):
         assert may(cluster, operator, namespace, "watch", resource)
-
-
-def claim(name: str) -> Object:
-    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
-    return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name}, "spec": spec}
 
 
 def new_event(found: Object, namespace: str) -> dict[str, Any]:
