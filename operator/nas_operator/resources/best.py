@@ -63,7 +63,10 @@ def _source(search: NASSearch, trial: pb.Trial, shape: pb.DataShape) -> str:
 
 
 def _document(trial: pb.Trial) -> Object:
-    """The trial without its architecture, named as in the output of `nas show`."""
+    """The trial without its architecture, named as in the output of `nas show`.
+
+    A summary has no measurements, which can be many.
+    """
     finished = datetime.fromtimestamp(trial.finished_at, UTC)
     return {
         "trial": trial.trial_id,
@@ -78,10 +81,6 @@ def _document(trial: pb.Trial) -> Object:
         "trainSeconds": round(trial.train_seconds, 3),
         "finishedAt": finished.isoformat(timespec="seconds"),
         "digest": trial.digest,
-        "measurements": [
-            {"step": m.step, "seconds": round(m.seconds, 3)} | dict(sorted(m.metrics.items()))
-            for m in trial.measurements
-        ],
     }
 
 

@@ -62,15 +62,9 @@ def test_the_architecture_and_the_trial_can_be_read() -> None:
     assert trial["reward"] == 0.75
     assert trial["parameters"] == 100
     assert trial["flops"] is None
+    # Which the controller's summary leaves out.
+    assert "measurements" not in trial
     assert trial["finishedAt"] == "2023-11-14T22:13:20+00:00"
-
-
-def test_measurements_are_told_if_the_controller_sent_them() -> None:
-    measured = [pb.Measurement(step=1, seconds=2.0, metrics={"val_loss": 0.5, "val_accuracy": 0.75})]
-    best = build_best(search_of(), trial_of('{"a": 1}', measurements=measured), None)
-    assert json.loads(best["data"]["trial.json"])["measurements"] == [
-        {"step": 1, "seconds": 2.0, "val_accuracy": 0.75, "val_loss": 0.5}
-    ]
 
 
 def test_of_a_task_of_the_users_own_there_is_no_module() -> None:
