@@ -50,6 +50,11 @@ NASSEARCH_RULES = (
         "", "self.metadata.name.size() <= 52", "metadata.name must have at most 52 characters: pods are named after it"
     ),
     *(_immutable(f"spec.{field}", _ANOTHER_SEARCH) for field in IMMUTABLE_FIELDS),
+    _immutable(
+        "spec.controller.storage",
+        "the volume is made by it once. Resize the PersistentVolumeClaim journal-NAME-controller-0 instead. "
+        "Make a new NASSearch for another class of storage",
+    ),
     Rule(
         "spec.searchSpace.convNet.layers",
         "self.max >= self.initial",

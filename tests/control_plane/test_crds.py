@@ -157,6 +157,7 @@ CHANGES: dict[str, Object] = {
     "spec.controller.algorithm.type": at("controller.algorithm.type", "Random"),
     "spec.trainer.task": at("trainer.task", "my_task:train"),
     "spec.trainer.dataset": at("trainer.dataset.path", "/data"),
+    "spec.controller.storage": at("controller.storage.size", "9Gi"),
     "spec.reward": at("reward.window", 3),
     "spec.seed": at("seed", 1),
 }
@@ -168,6 +169,17 @@ def test_what_the_results_depend_on_cannot_be_changed(rule: Rule, cluster: Clust
     with pytest.raises(CommandError, match="Make a new NASSearch") as error:
         cluster.apply(search("a", CHANGES[rule.path]), namespace=namespace)
     assert rule.message in error.value.stderr
+
+
+@pytest.mark.parametrize("field", [{"storageClassName": "fast"}, {"accessMode": "ReadWriteOnce"}], ids=str)
+def test_what_the_volume_of_the_journal_was_made_by_cannot_be_changed(
+    field: Object, cluster: Cluster, namespace: str
+) -> None:
+    cluster.apply(search("a"), namespace=namespace)
+    with pytest.raises(CommandError, match="Resize the PersistentVolumeClaim journal-NAME-controller-0 instead"):
+        cluster.apply(search("a", {"controller": {"storage": field}}), namespace=namespace)
+    # The same in other words, as when a manifest is applied again, is no change.
+    cluster.apply(search("a", {"controller": {"storage": {"size": "2Gi"}}}), namespace=namespace)
 
 
 def test_everything_else_can_be_changed_while_a_search_runs(cluster: Cluster, namespace: str) -> None:

@@ -92,7 +92,7 @@ class Controller(SpecModel):
     lease: Lease = Lease()
     """The hold of a worker on an architecture."""
     storage: Storage = Storage()
-    """The volume of the journal, on a cluster."""
+    """The volume of the journal, on a cluster. Immutable there: to enlarge it, resize its PersistentVolumeClaim."""
     image: LongText | None = None
     """Container image of the controller, on a cluster. The operator's own when absent."""
     resources: dict[ResourceName, Quantity] = Field(default={"cpu": "1", "memory": "2Gi"}, max_length=32)

@@ -251,7 +251,7 @@ def test_what_a_rule_rejects_the_models_reject_too_in_the_same_words(words: str,
     assert any(words in rule.message or words == rule.path for rule in NASSEARCH_RULES)
 
 
-def test_what_the_results_depend_on_is_immutable() -> None:
+def test_what_the_results_depend_on_is_immutable_and_what_the_volume_is_made_by() -> None:
     immutable = [rule.path for rule in (*NASSEARCH_RULES, *NASPOOL_RULES) if rule.expression == "self == oldSelf"]
     assert immutable == [
         "spec.searchSpace",
@@ -261,6 +261,7 @@ def test_what_the_results_depend_on_is_immutable() -> None:
         "spec.trainer.dataset",
         "spec.reward",
         "spec.seed",
+        "spec.controller.storage",
         "spec.search",
         "spec.pool",
     ]
