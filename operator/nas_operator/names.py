@@ -23,6 +23,8 @@ APPLIED_ANNOTATION = f"{API_GROUP}/applied"
 DRAINING_ANNOTATION = f"{API_GROUP}/draining-since"
 # On a Job that tries whether workers can live by now: how many have failed in a row before it.
 RETRY_ANNOTATION = f"{API_GROUP}/retry"
+# On a Job: `drainTimeout` of its pool when it was made, for when the search lists that pool no more.
+DRAIN_TIMEOUT_ANNOTATION = f"{API_GROUP}/drain-timeout"
 # `spec.pools[].replicas` when it was last copied to the NASPool: an edit there wins, else `kubectl scale` does.
 REPLICAS_ANNOTATION = f"{API_GROUP}/replicas-of-search"
 # On a NASPool and on the controller's StatefulSet: the image of its pods when the search names none. It is what the

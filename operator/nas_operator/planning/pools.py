@@ -44,8 +44,11 @@ class PoolState:
 
     @property
     def drain_timeout(self) -> timedelta:
-        """How long a worker that should go may go on with its architecture."""
-        return parse_duration((self.spec or Pool.model_construct(name=self.name)).drain_timeout)
+        """How long a worker that should go may go on with its architecture. Its Job knows it when the pool is gone."""
+        if self.spec is not None:
+            return parse_duration(self.spec.drain_timeout)
+        known = [job.drain_timeout for job in self.jobs if job.drain_timeout is not None]
+        return max(known, default=parse_duration(Pool.model_fields["drain_timeout"].default))
 
 
 def pool_states(

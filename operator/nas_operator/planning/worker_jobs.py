@@ -6,8 +6,16 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from nas_api.rpc import trials_pb2 as pb
+from nas_api.spec.base import parse_duration
 
-from nas_operator.names import DRAINING_ANNOTATION, POOL_LABEL, RETRY_ANNOTATION, SLOT_LABEL, TEMPLATE_LABEL
+from nas_operator.names import (
+    DRAIN_TIMEOUT_ANNOTATION,
+    DRAINING_ANNOTATION,
+    POOL_LABEL,
+    RETRY_ANNOTATION,
+    SLOT_LABEL,
+    TEMPLATE_LABEL,
+)
 from nas_operator.observed import Object, Observed
 from nas_operator.planning.objects import (
     annotations_of,
@@ -42,6 +50,7 @@ class WorkerJob:
         created_at: when it was made.
         failed_at: when it failed.
         draining_since: since when its worker is asked to go.
+        drain_timeout: of its pool when it was made, if its annotation tells.
         retry: see `RETRY_ANNOTATION`.
         failure: the Job controller's words about it, with state Failed.
         workers: what the controller has heard of lately: one, but for the moments after a pod was lost.
@@ -61,6 +70,7 @@ class WorkerJob:
     created_at: datetime | None = None
     failed_at: datetime | None = None
     draining_since: datetime | None = None
+    drain_timeout: timedelta | None = None
     retry: int = 0
     failure: str = ""
     workers: tuple[pb.Worker, ...] = ()
@@ -148,12 +158,20 @@ def _read(job: Object, workers: list[pb.Worker], pods: list[Object], has_summary
         created_at=parse_time(job["metadata"].get("creationTimestamp")),
         failed_at=parse_time(failed.get("lastTransitionTime")) if failed else None,
         draining_since=parse_time(annotations.get(DRAINING_ANNOTATION)),
+        drain_timeout=_duration(annotations.get(DRAIN_TIMEOUT_ANNOTATION)),
         retry=whole_number(annotations.get(RETRY_ANNOTATION), 0) or 0,
         failure=str(failed.get("message") or failed.get("reason") or "") if failed else "",
         workers=tuple(workers),
         pods=tuple(sorted(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp") or ""))),
         has_summary=has_summary,
     )
+
+
+def _duration(text: str | None) -> timedelta | None:
+    try:
+        return parse_duration(text) if text else None
+    except ValueError:
+        return None
 
 
 def _is_of(pod: Object, job: Object) -> bool:

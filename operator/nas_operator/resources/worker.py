@@ -7,6 +7,7 @@ from nas_api.spec import NASSearch, Pool
 from nas_api.spec.base import parse_quantity
 
 from nas_operator.names import (
+    DRAIN_TIMEOUT_ANNOTATION,
     POOL_LABEL,
     SLOT_LABEL,
     TEMPLATE_LABEL,
@@ -91,7 +92,8 @@ def build_job(search: NASSearch, pool: Pool, slot: int, image: str, settings: Se
             "kind": "Job",
             "metadata": owned_metadata(
                 search, job_name(name, pool.name, slot, template), "worker", worker_labels | queue
-            ),
+            )
+            | {"annotations": {DRAIN_TIMEOUT_ANNOTATION: pool.drain_timeout}},
             "spec": {
                 "parallelism": 1,
                 "completions": 1,

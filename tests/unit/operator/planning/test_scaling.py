@@ -228,3 +228,16 @@ def test_doubles_of_a_slot_are_let_go() -> None:
     cluster.settle()
     assert cluster.slots("gpus") == [0, 1]
     assert len(cluster.jobs) == 2
+
+
+def test_the_drain_timeout_of_a_pool_outlives_its_entry_in_the_search() -> None:
+    cluster = SimulatedCluster(pools=[{"name": "gpus", "drainTimeout": "2h"}, {"name": "spot"}])
+    cluster.settle()
+    cluster.edit(pools=[{"name": "spot"}])
+    cluster.settle()
+    cluster.tick(7000)
+    cluster.reconcile()
+    assert cluster.draining("gpus") == [0]
+    cluster.tick(200)
+    cluster.settle()
+    assert cluster.live_jobs("gpus") == []
