@@ -29,9 +29,9 @@ class Conditions:
         """Conditions that follow `previous`."""
         return cls({condition.type: condition for condition in previous}, generation, now)
 
-    def make(self, type_: str, status: bool | None, reason: str, message: str) -> Condition:
-        """A condition; None: whether it is so cannot be told."""
-        word = {True: "True", False: "False", None: "Unknown"}[status]
+    def make(self, type_: str, status: bool, reason: str, message: str) -> Condition:
+        """A condition."""
+        word = "True" if status else "False"
         before = self.previous.get(type_)
         same = before is not None and before.status == word
         return Condition.model_validate(

@@ -105,7 +105,7 @@ def _refuse(search: Object, error: ValidationError, now: datetime) -> Iterator[E
 
 
 def _slots(pool: PoolState, verdict: Verdict, now: datetime) -> SlotPlan:
-    wanted = pool.replicas if verdict.stage is Stage.RUNNING else 0
+    wanted = pool_status.wanted_workers(pool, verdict.stage)
     return plan_slots(pool.jobs, wanted, pool.template, pool.drain_timeout, verdict.grows, now)
 
 

@@ -55,11 +55,16 @@ class PoolReport:
         )
 
 
+def wanted_workers(pool: PoolState, stage: Stage) -> int:
+    """Workers that it should have now."""
+    return pool.replicas if stage is Stage.RUNNING else 0
+
+
 def report(observed: Observed, pool: PoolState, slots: SlotPlan, stage: Stage, now: datetime) -> PoolReport:
     """What is to be said of a pool."""
     leaving = {job.name for job in (*slots.draining, *slots.delete)}
     staying = [job for job in pool.jobs if job.live and job.name not in leaving]
-    wanted = pool.replicas if stage is Stage.RUNNING else 0
+    wanted = wanted_workers(pool, stage)
     up = min(wanted, sum(job.up for job in staying))
     previous = read_status(pool)
     problem = None
