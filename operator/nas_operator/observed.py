@@ -38,6 +38,7 @@ class Observed:
         jobs: Jobs, one a worker, without `spec.template`.
         pods: of controller and workers. Empty in the reconciliations that do not need them, see `pods_listed`.
         pods_listed: whether `pods` and `warnings` were asked for. `Plan.look_closer` asks for them.
+        pods_listed_at: when pods were last asked for before, UTC. None: not since the operator has started.
         stateful_set: the controller's, or None.
         service: the controller's, or None.
         journal_claim: the PersistentVolumeClaim of the journal, whoever made it, or None.
@@ -57,6 +58,7 @@ class Observed:
     jobs: Mapping[str, Object] = field(default_factory=dict)
     pods: Mapping[str, Object] = field(default_factory=dict)
     pods_listed: bool = False
+    pods_listed_at: datetime | None = None
     stateful_set: Object | None = None
     service: Object | None = None
     journal_claim: Object | None = None

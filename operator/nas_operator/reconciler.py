@@ -48,11 +48,13 @@ class _Memory:
         look_closer: whether to list pods and warnings, too. So that nothing is missed, the first time.
         refusals: of the last plan.
         statuses_written: see `Observed`.
+        pods_listed_at: see `Observed`.
     """
 
     look_closer: bool = True
     refusals: tuple[Refusal, ...] = ()
     statuses_written: dict[str, datetime] = field(default_factory=dict)
+    pods_listed_at: datetime | None = None
 
 
 class Reconciler:
@@ -93,8 +95,13 @@ class Reconciler:
             logger.warning("%s: cannot be observed: %s", key, error, extra={"search": str(key)})
             return Result(failed=True)
         observed = replace(
-            observed, refusals=memory.refusals, statuses_written=MappingProxyType(memory.statuses_written)
+            observed,
+            refusals=memory.refusals,
+            statuses_written=MappingProxyType(memory.statuses_written),
+            pods_listed_at=memory.pods_listed_at,
         )
+        if observed.pods_listed:
+            memory.pods_listed_at = datetime.now(UTC)
         plan = self._make_plan(observed, self._settings, datetime.now(UTC))
         applier = Applier(
             self._api,

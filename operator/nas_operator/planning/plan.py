@@ -17,7 +17,7 @@ from nas_operator.names import DRAINING_ANNOTATION, RETRY_ANNOTATION, best_name
 from nas_operator.observed import Object, Observed
 from nas_operator.planning import pool_status, search_status
 from nas_operator.planning.controller import has_read_manifest, plan_best, plan_controller
-from nas_operator.planning.diagnosis.problem import shortened
+from nas_operator.planning.diagnosis.problem import Problem, shortened
 from nas_operator.planning.events import plan_events
 from nas_operator.planning.objects import format_time, generation_of, is_deleting, name_of
 from nas_operator.planning.pool_status import PoolReport
@@ -30,6 +30,8 @@ from nas_operator.resources.certificates import plan_certificates
 from nas_operator.resources.worker import build_job
 from nas_operator.settings import Settings
 
+# What is known to be wrong is looked at again after this long: to list pods and warnings is dear.
+_LOOK_AGAIN = timedelta(seconds=30)
 # When the next look is to tell what is wrong.
 _SOON = timedelta(seconds=1)
 
@@ -86,6 +88,10 @@ def _plan(search: NASSearch, observed: Observed, settings: Settings, now: dateti
         *writes.plan("NASSearch", search.metadata.name, previous, status),
     ]
     look_closer = _should_look_closer(observed, reports, stopped)
+    if look_closer and _is_explained(observed, reports, problem):
+        changed = any(not isinstance(action, WriteStatus | Emit) for action in actions)
+        looked_at = now if observed.pods_listed else observed.pods_listed_at
+        look_closer = changed or looked_at is None or now - looked_at >= _LOOK_AGAIN
     times = [goes_at, writes.due_at, *(slot_plan.changes_at for slot_plan in slots)]
     waits = [time - now for time in times if time is not None and time > now]
     waits += _waits(observed, reports, verdict, look_closer, stopped, settings)
@@ -165,6 +171,15 @@ def _should_look_closer(observed: Observed, reports: Sequence[PoolReport], stopp
         (observed.summary is None and not stopped)
         or any(report.up < report.wanted or report.slots.hold is not None for report in reports)
         or any(not job.workers for report in reports for job in report.slots.draining)
+    )
+
+
+def _is_explained(observed: Observed, reports: Sequence[PoolReport], problem: Problem | None) -> bool:
+    """Whether the last look at pods has told what is wrong, wherever something is."""
+    return (
+        (observed.summary is not None or problem is not None)
+        and all(report.problem is not None for report in reports if report.up < report.wanted)
+        and all(job.workers for report in reports for job in report.slots.draining)
     )
 
 

@@ -1,5 +1,6 @@
 """A search from its first plan to its end: what the operator makes, and when it leaves everything alone."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 from nas_api.rpc import trials_pb2 as pb
 from nas_operator.actions import Apply, CreateAuthority, Emit, IssueCertificate, SetState, WriteStatus
 from nas_operator.names import best_name
+from nas_operator.planning.plan import plan
 from nas_operator.settings import Settings
 
 from tests.unit.operator.planning.simulated_cluster import SETTINGS, SimulatedCluster
@@ -419,3 +421,14 @@ def test_without_an_answer_of_the_controller_pools_are_scaled_all_the_same(clust
     made = cluster.plan()
     assert not any(isinstance(action, Apply) for action in made.actions)
     assert made.look_closer
+
+
+def test_pods_are_listed_rarely_once_it_is_known_what_keeps_workers_from_starting() -> None:
+    cluster = SimulatedCluster(pools=GPUS)
+    cluster.room = 2
+    cluster.settle()
+    assert cluster.condition("Ready")["reason"] == "Unschedulable"
+    assert not cluster.plan(pods=True).look_closer
+    for seconds, looks in ((5, False), (29, False), (30, True)):
+        observed = replace(cluster.observe(pods=False), pods_listed_at=cluster.now - timedelta(seconds=seconds))
+        assert plan(observed, SETTINGS, cluster.now).look_closer is looks
