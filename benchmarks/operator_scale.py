@@ -32,8 +32,15 @@ IDLE = 60.0
 Result = dict[str, Any]
 
 
-def measure(cluster: Cluster, slots: int, directory: Path) -> Result:
-    """One search of `slots` workers, from its apply until the operator is started anew with all of them there."""
+def measure(cluster: Cluster, slots: int, directory: Path, idle_seconds: float = IDLE) -> Result:
+    """One search of `slots` workers, from its apply until the operator is started anew with all of them there.
+
+    Args:
+        cluster: a control plane with simulated nodes.
+        slots: workers.
+        directory: for the operator's log.
+        idle_seconds: for how long requests are counted when nothing happens any more.
+    """
     name = f"scale-{slots}"
     cluster.kubectl("create", "namespace", name)
     space = Namespace(cluster, name)
@@ -56,7 +63,7 @@ def measure(cluster: Cluster, slots: int, directory: Path) -> Result:
         busy_cpu = _cpu_seconds(operator) - cpu
 
         idle_before, idle_cpu = requests(), _cpu_seconds(operator)
-        time.sleep(IDLE)
+        time.sleep(idle_seconds)
         idle = {verb: count - idle_before[verb] for verb, count in requests().items()}
         result = {
             "slots": slots,
@@ -69,8 +76,8 @@ def measure(cluster: Cluster, slots: int, directory: Path) -> Result:
             "operator_peak_rss_mib": _mib(operator, "VmHWM"),
             "requests": {verb: count for verb, count in growing.items() if count},
             "requests_per_s": {verb: round(count / settled, 2) for verb, count in growing.items() if count},
-            "idle_requests_per_s": {verb: round(count / IDLE, 2) for verb, count in idle.items() if count},
-            "idle_cpu_percent": round(100 * (_cpu_seconds(operator) - idle_cpu) / IDLE, 1),
+            "idle_requests_per_s": {verb: round(count / idle_seconds, 2) for verb, count in idle.items() if count},
+            "idle_cpu_percent": round(100 * (_cpu_seconds(operator) - idle_cpu) / idle_seconds, 1),
         }
         return result | _restart(operator, requests)
     finally:

@@ -253,9 +253,19 @@ USERS = {
 }
 
 
-@pytest.mark.parametrize("role", USERS)
-def test_users_get_rights_by_the_roles_that_they_have_already(role: str, cluster: Cluster, namespace: str) -> None:
+@pytest.fixture
+def installed(cluster: Cluster, namespace: str) -> Iterator[None]:
+    """An installation whose roles for users go with the test: they would make up for roles that another one lacks."""
     install_rights(cluster, namespace)
+    yield
+    roles = cluster.kubectl("get", "clusterroles", "-o", "name").split()
+    cluster.kubectl("delete", *(role for role in roles if role.partition("/")[2].startswith(namespace)))
+
+
+@pytest.mark.parametrize("role", USERS)
+def test_users_get_rights_by_the_roles_that_they_have_already(
+    role: str, cluster: Cluster, namespace: str, installed: None
+) -> None:
     user = f"a-user-who-may-{role}"
     binding = ("create", "rolebinding", "user", f"--clusterrole={role}", f"--user={user}")
     cluster.kubectl("--namespace", namespace, *binding)
@@ -269,8 +279,7 @@ def test_users_get_rights_by_the_roles_that_they_have_already(role: str, cluster
     assert not [right for right in refused if has(right)]
 
 
-def test_who_may_edit_scales_a_pool(cluster: Cluster, namespace: str) -> None:
-    install_rights(cluster, namespace)
+def test_who_may_edit_scales_a_pool(cluster: Cluster, namespace: str, installed: None) -> None:
     cluster.kubectl("--namespace", namespace, "create", "rolebinding", "user", "--clusterrole=edit", "--user=alice")
     cluster.apply(pool("a-gpus", {"search": "a", "pool": "gpus"}), namespace=namespace)
     alice = As(cluster, "alice", namespace)
