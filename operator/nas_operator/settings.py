@@ -32,11 +32,11 @@ class Settings(BaseSettings):
     """Of all pods of searches."""
     storage_access_mode: Literal["ReadWriteOncePod", "ReadWriteOnce"] = "ReadWriteOncePod"
     """Access mode of the journals' volumes of searches that name none."""
+    # They are valid from five minutes before they are issued: shorter ones would be due when they are new.
     certificate_lifetime: Annotated[timedelta, BeforeValidator(_duration)] = Field(
         default=timedelta(days=90), ge=timedelta(minutes=15)
     )
-    """Of the certificates of a search, such as `2160h`. They are made anew at two thirds of it, counted from five
-    minutes before they are issued, since clocks differ: shorter ones would be old when they are new."""
+    """Of the certificates of a search, such as `2160h`. They are made anew at two thirds of it."""
     poll_seconds: float = Field(default=5, ge=0.2, le=300)
     """How often the controller of a running search is asked how it stands."""
     resync_seconds: float = Field(default=60, ge=1, le=3600)
