@@ -232,7 +232,10 @@ def test_a_controller_that_is_gone_is_told_and_found_again(
     space.wait_for_workers(1)
     controller.start()
     controller.stop()
-    space.cluster.wait_for(lambda: space.condition("ControllerAvailable").get("status") == "False", "the condition")
+    # At first that is taken for a restart.
+    space.cluster.wait_for(
+        lambda: space.condition("ControllerAvailable").get("reason") == "ControllerUnreachable", "the condition", 120
+    )
     assert "connection refused" in space.condition("ControllerAvailable")["message"]
     controller.start()
     operator.kill()
