@@ -148,9 +148,12 @@ def test_an_object_that_has_lost_its_owner_is_taken_over(api: KubernetesApi, sea
 
 
 def test_an_orphan_that_another_controller_has_adopted_is_let_be(api: KubernetesApi, search: Object) -> None:
+    metadata = {"name": "theirs", "namespace": search["metadata"]["namespace"]}
+    adopter = api.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata})
     theirs = manifest_of(search)
-    owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": "theirs", "uid": UID_OF_NOBODY, "controller": True}
-    theirs["metadata"]["ownerReferences"] = [owner]
+    # One that is not there would have the object collected as garbage.
+    owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": "theirs", "uid": adopter["metadata"]["uid"]}
+    theirs["metadata"]["ownerReferences"] = [owner | {"controller": True}]
     api.create(theirs)
     with pytest.raises(RefusedError, match="was not made for this search"):
         applier(api, search).carry_out(Apply(manifest_of(search)))
