@@ -47,7 +47,7 @@ def search(algorithm: str, seed: int, options: argparse.Namespace) -> list[float
     space = ConvNetSpace(spec.ConvNetSpace(layers=depth))
     reinforce = spec.Reinforce(learning_rate=options.learning_rate, entropy_weight=options.entropy_weight)
     controller = spec.Controller(algorithm=spec.Algorithm(type=algorithm, reinforce=reinforce))
-    size = controller.parallelism.batch_size
+    size = controller.batch_size
     learner = Learner(build_algorithm(controller, space, seed), seed)
     agreements: list[float] = []
     for number in range(options.trials // size):

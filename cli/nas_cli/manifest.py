@@ -39,7 +39,7 @@ def describe(search: NASSearch) -> str:
     lines = {
         "search": search.full_name,
         "space": _describe_space(spec.search_space.conv_net),
-        "algorithm": f"{algorithm.type}, batches of {spec.controller.parallelism.batch_size} architectures{rate}",
+        "algorithm": f"{algorithm.type}, batches of {spec.controller.batch_size} architectures{rate}",
         "training": f"{trainer.task}, {trainer.epochs} epochs of batches of {trainer.batch_size}{data}",
         "reward": f"{reward.scale:g} * {reward.aggregate.lower()}({reward.metric}{window}) ^ {reward.exponent:g}",
         "ends at": " or ".join(bound for bound in bounds if bound) or "no bound: stop it with Ctrl-C",

@@ -17,6 +17,7 @@ from nas_api.spec import NASSearch
 from nas_api.spec.base import parse_duration
 
 from nas_controller.data_shape import DataShape
+from nas_controller.history import History
 from nas_controller.jobs import FinishedBatch, JobRunner, Learned, LearnJob, Sampled, SampleJob, Update
 from nas_controller.journal.journal import (
     BatchSampled,
@@ -96,7 +97,7 @@ class Engine:
         self._sampled_last = False
         self._leases_granted = 0
         recovered = journal.recover()
-        runner.restore(recovered)
+        runner.restore(recovered, journal.history() if runner.uses_history() else History())
         self._recover(recovered)
         if data_shape is not None:
             self.set_data_shape(data_shape)
@@ -119,7 +120,13 @@ class Engine:
         # Batches are learnt in the order in which they were completed, a restart in between or not.
         for batch in sorted(recovered.batches, key=lambda batch: batch.last_sequence):
             trials = [
-                OpenTrial(t, batch.attempts.get(t.trial, 0), holders.get(t.trial), batch.rewards.get(t.trial))
+                OpenTrial(
+                    t,
+                    batch.attempts.get(t.trial, 0),
+                    holders.get(t.trial),
+                    batch.rewards.get(t.trial),
+                    complete=t.trial not in batch.incomplete,
+                )
                 for t in batch.trials
             ]
             self._ledger.add(Batch(batch.batch, batch.version, trials))
@@ -170,7 +177,7 @@ class Engine:
         """Sizes of the batches to sample next for `wanted` more trials; empty when none may be sampled now."""
         if wanted <= 0 or self.verdict.state != "RUNNING" or (self.needs_data_shape and self.data_shape is None):
             return ()
-        size = self.manifest.spec.controller.parallelism.batch_size
+        size = self.manifest.spec.controller.batch_size
         limit = self.manifest.spec.budget.max_trials
         batches = min(-(-wanted // size), _BATCHES_AT_ONCE)
         room = self._ledger.room()
@@ -325,7 +332,7 @@ class Engine:
         if state is TrialState.FAILED or reward is None:
             reward = self.manifest.spec.reward.failed_trial.reward
         self._last_sequence += 1
-        self._ledger.finish(trial, reward)
+        self._ledger.finish(trial, reward, complete=state is not TrialState.STOPPED_EARLY)
         self.progress.add(state, reward, result.device_seconds)
         written = self.journal.write(
             TrialFinished(

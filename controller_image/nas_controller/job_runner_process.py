@@ -13,6 +13,7 @@ from typing import Any, Self
 from nas_api.spec import NASSearchSpec
 
 from nas_controller.constraints import NoAcceptableArchitectureError
+from nas_controller.history import History
 from nas_controller.jobs import Learned, LearnJob, Sampled, SampleJob
 from nas_controller.journal.journal import Recovered
 
@@ -50,14 +51,23 @@ class JobRunnerProcess:
         """Ends the process at once. The job that it does will be done again, with the same result."""
         self._process.kill()
 
-    def restore(self, recovered: Recovered) -> None:
+    def uses_history(self) -> bool:
+        """See `JobRunner`.
+
+        Raises:
+            JobRunnerDiedError: the process has ended.
+        """
+        used: bool = self._call("uses_history")
+        return used
+
+    def restore(self, recovered: Recovered, history: History) -> None:
         """See `JobRunner`.
 
         Raises:
             ValueError: the journal's policy is not of this manifest.
             JobRunnerDiedError: the process has ended.
         """
-        self._call("restore", recovered)
+        self._call("restore", recovered, history)
 
     def run(self, job: SampleJob | LearnJob) -> Sampled | Learned:
         """See `JobRunner`.
@@ -69,9 +79,9 @@ class JobRunnerProcess:
         result: Sampled | Learned = self._call("run", job)
         return result
 
-    def _call(self, method: str, argument: object) -> Any:
+    def _call(self, method: str, *arguments: object) -> Any:
         try:
-            self._connection.send((method, argument))
+            self._connection.send((method, arguments))
             result = self._connection.recv()
         except (EOFError, OSError) as error:
             raise JobRunnerDiedError("the process of the learner has ended: its last words are in the log") from error
@@ -96,9 +106,9 @@ def _run(spec: NASSearchSpec, connection: Connection, other_end: Connection) -> 
     gc.freeze()
     try:
         while True:
-            method, argument = connection.recv()
+            method, arguments = connection.recv()
             try:
-                result = getattr(runner, method)(argument)
+                result = getattr(runner, method)(*arguments)
             except _TOLD as error:
                 result = error
             connection.send(result)

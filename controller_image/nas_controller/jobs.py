@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from nas_controller.data_shape import DataShape
+from nas_controller.history import History
 from nas_controller.journal.journal import Recovered, SampledTrial
 from nas_controller.proposal import Proposal, Rewarded
 
@@ -83,7 +84,10 @@ class Learned:
 class JobRunner(Protocol):
     """What does the jobs of a search, one at a time: here (`LocalJobRunner`) or in a process of its own."""
 
-    def restore(self, recovered: Recovered) -> None:
+    def uses_history(self) -> bool:
+        """Whether `restore` needs the history of the search."""
+
+    def restore(self, recovered: Recovered, history: History) -> None:
         """Goes to where the journal says that the search stands.
 
         Raises:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from nas_controller.algorithms.algorithm import Algorithm
 from nas_controller.constraints import NoAcceptableArchitectureError
+from nas_controller.history import History
 from nas_controller.jobs import SampledBatch, Update
 from nas_controller.proposal import Proposal, Rewarded
 from nas_controller.seeding import derived_seed
@@ -81,6 +82,7 @@ class Learner:
                         "keeps the constraints: relax searchSpace.convNet.constraints, or offer smaller choices"
                     )
             attempt += 1
+        self._algorithm.recorded(accepted)
         self._references[self.version] += len(sizes)
         drawn = iter(accepted)
         return [SampledBatch(first_batch + i, self.version, tuple(islice(drawn, size))) for i, size in enumerate(sizes)]
@@ -107,11 +109,23 @@ class Learner:
             kept_versions=frozenset(self.versions()),
         )
 
+    @property
+    def uses_history(self) -> bool:
+        """Whether `restore` needs the history."""
+        return self._algorithm.uses_history
+
     def versions(self) -> set[int]:
         """The versions that must be kept: the newest, and those that open batches were sampled at."""
         return {self.version, *self._references}
 
-    def restore(self, version: int, state: bytes, snapshots: Mapping[int, bytes], batches: Sequence[int]) -> None:
+    def restore(
+        self,
+        version: int,
+        state: bytes,
+        snapshots: Mapping[int, bytes],
+        batches: Sequence[int],
+        history: History,
+    ) -> None:
         """Goes to `version`, whatever the algorithm has learnt in between.
 
         Args:
@@ -119,6 +133,7 @@ class Learner:
             state: of the update that made it. Not read for version 0.
             snapshots: of the newest version and of every version in `batches`. Version 0 may be left out.
             batches: the version that each open batch was sampled at.
+            history: what was learnt and what is open. Not read unless `uses_history`.
 
         Raises:
             ValueError: a snapshot is missing, or something is of another algorithm, space or size.
@@ -141,7 +156,7 @@ class Learner:
             # In torch's own aligned memory: results of its kernels may depend on the alignment in the last bit.
             needed[number] = torch.from_numpy(np.frombuffer(snapshots[number], dtype=np.float32).copy()).clone()
         try:
-            self._algorithm.restore(needed[version], load(state) if version else initial_state)
+            self._algorithm.restore(needed[version], load(state) if version else initial_state, history)
         except SafetensorError as error:
             raise ValueError(f"the state of version {version} of the policy cannot be read: {error}") from error
         self.version = version

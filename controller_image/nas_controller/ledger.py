@@ -20,6 +20,7 @@ class OpenTrial:
     lost: int = 0  # workers that were lost with it
     holder: str | None = None  # the lease that holds it
     reward: float | None = None  # once it has finished
+    complete: bool = True  # its reward is that of a full training
 
     @property
     def pending(self) -> bool:
@@ -43,7 +44,7 @@ class Batch:
 
     def rewarded(self) -> list[Rewarded]:
         """Proposals and rewards in the order in which they were sampled. All must have finished."""
-        return [Rewarded(t.sampled.proposal, t.reward) for t in self.trials if t.reward is not None]
+        return [Rewarded(t.sampled.proposal, t.reward, t.complete) for t in self.trials if t.reward is not None]
 
 
 class Ledger:
@@ -122,8 +123,8 @@ class Ledger:
         self.pending += 1
         self.held -= 1
 
-    def finish(self, trial: OpenTrial, reward: float) -> None:
-        """A held or pending trial has its reward."""
+    def finish(self, trial: OpenTrial, reward: float, *, complete: bool = True) -> None:
+        """A held or pending trial has its reward, of a `complete` training or of one that was stopped."""
         batch = self._batches[trial.sampled.batch]
         if trial.holder is None:
             self._take(trial)
@@ -131,6 +132,7 @@ class Ledger:
             trial.holder = None
             self.held -= 1
         trial.reward = reward
+        trial.complete = complete
         batch.unfinished -= 1
         if batch.unfinished == 0:
             self._complete.append(batch)

@@ -8,6 +8,7 @@ from nas_api.spec import NASSearchSpec
 from nas_controller.algorithms import build_algorithm
 from nas_controller.constraints import ConstraintChecker
 from nas_controller.data_shape import DataShape
+from nas_controller.history import History
 from nas_controller.jobs import Learned, LearnJob, Sampled, SampledBatch, SampleJob
 from nas_controller.journal.journal import Recovered, SampledTrial
 from nas_controller.learner import Learner
@@ -24,11 +25,14 @@ class LocalJobRunner:
         self._space = build_space(spec.search_space)
         self._learner = Learner(build_algorithm(spec.controller, self._space, spec.seed), spec.seed)
 
-    def restore(self, recovered: Recovered) -> None:
+    def uses_history(self) -> bool:
         """See `JobRunner`."""
-        self._learner.restore(
-            recovered.version, recovered.state, recovered.snapshots, [batch.version for batch in recovered.batches]
-        )
+        return self._learner.uses_history
+
+    def restore(self, recovered: Recovered, history: History) -> None:
+        """See `JobRunner`."""
+        versions = [batch.version for batch in recovered.batches]
+        self._learner.restore(recovered.version, recovered.state, recovered.snapshots, versions, history)
 
     def run(self, job: SampleJob | LearnJob) -> Sampled | Learned:
         """See `JobRunner`."""

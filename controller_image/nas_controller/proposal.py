@@ -13,7 +13,12 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class Rewarded:
-    """A proposal and the reward that its architecture earned."""
+    """A proposal and the reward that its architecture earned.
+
+    Attributes:
+        complete: whether it is that of a full training. One that was stopped early may have earned less than it could.
+    """
 
     proposal: Proposal
     reward: float
+    complete: bool = True

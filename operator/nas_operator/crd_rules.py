@@ -81,6 +81,7 @@ NASSEARCH_RULES = (
         )
         for path, most, word in (
             ("spec.controller.parallelism.replicas", 10_000, "auto"),
+            ("spec.controller.parallelism.batchSize", 1000, "auto"),
             ("spec.budget.maxTrials", 10_000_000, "unlimited"),
             ("spec.reward.window", 100_000, "all"),
         )

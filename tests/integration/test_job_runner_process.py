@@ -13,6 +13,7 @@ from nas_api.architectures import ImageShape
 from nas_api.spec import NASSearchSpec
 from nas_controller.constraints import NoAcceptableArchitectureError
 from nas_controller.data_shape import DataShape
+from nas_controller.history import History
 from nas_controller.job_runner_process import JobRunnerDiedError, JobRunnerProcess
 from nas_controller.jobs import FinishedBatch, Learned, LearnJob, Sampled, SampleJob
 from nas_controller.journal.journal import Recovered
@@ -47,7 +48,7 @@ def learn_job(sampled: Sampled) -> LearnJob:
 
 def _sample_and_learn(connection: Connection) -> None:
     with JobRunnerProcess(SPEC) as runner:
-        runner.restore(Recovered())
+        runner.restore(Recovered(), History())
         sampled = runner.run(JOB)
         assert isinstance(sampled, Sampled)
         connection.send((sampled, runner.run(learn_job(sampled))))
@@ -68,7 +69,7 @@ def results() -> tuple[Sampled, Learned]:
 
 def test_it_does_jobs_as_a_runner_in_this_process_does(results: tuple[Sampled, Learned]) -> None:
     local = LocalJobRunner(SPEC)
-    local.restore(Recovered())
+    local.restore(Recovered(), History())
 
     sampled, learned = results
 
@@ -96,7 +97,7 @@ def test_what_the_search_must_know_is_told_and_the_process_goes_on() -> None:
 
 def test_a_journal_of_another_policy_is_told(runner: JobRunnerProcess) -> None:
     with pytest.raises(ValueError, match="version"):
-        runner.restore(Recovered(version=3, state=b"", snapshots={3: b"\0" * 8}))
+        runner.restore(Recovered(version=3, state=b"", snapshots={3: b"\0" * 8}), History())
 
 
 def test_when_it_is_killed_its_owner_hears_of_it(runner: JobRunnerProcess) -> None:

@@ -1,7 +1,19 @@
 """Models of the manifest: one module for each section of `NASSearch`, and `NASPool`."""
 
 from nas_api.spec.budget import Budget
-from nas_api.spec.controller import Algorithm, Controller, Lease, Parallelism, Policy, Reinforce, Storage
+from nas_api.spec.controller import (
+    PPO,
+    ActorCritic,
+    Algorithm,
+    Controller,
+    Lease,
+    LocalSearch,
+    Parallelism,
+    Policy,
+    RegularizedEvolution,
+    Reinforce,
+    Storage,
+)
 from nas_api.spec.naspool import NASPool, NASPoolSpec
 from nas_api.spec.nassearch import NASSearch, NASSearchSpec
 from nas_api.spec.pool import Pool, Toleration
@@ -23,6 +35,10 @@ __all__ = [
     "Policy",
     "Algorithm",
     "Reinforce",
+    "ActorCritic",
+    "PPO",
+    "RegularizedEvolution",
+    "LocalSearch",
     "Parallelism",
     "Lease",
     "Storage",

@@ -33,13 +33,76 @@ class Reinforce(SpecModel):
     """A gradient of a larger 2-norm is scaled down to this."""
 
 
+class ActorCritic(SpecModel):
+    """Advantage actor-critic: REINFORCE whose baseline is learnt, a value head at every decision."""
+
+    learning_rate: float = Field(default=0.01, gt=0, le=10)
+    """Learning rate of Adam, which applies the gradients."""
+    gae_lambda: float = Field(default=0.95, ge=0, le=1)
+    """Lambda of the generalized advantage estimation (Schulman et al. 2016): 1 compares the reward with the value of
+    each decision, 0 the value after a decision with the one before."""
+    value_weight: float = Field(default=0.5, ge=0, le=100)
+    """Weight of the value head's squared error in the loss."""
+    entropy_weight: float = Field(default=0.0, ge=0, le=100)
+    """Weight of the entropy bonus that keeps the policy exploring."""
+    max_gradient_norm: float = Field(default=5.0, gt=0, le=1e9)
+    """A gradient of a larger 2-norm is scaled down to this."""
+
+
+class PPO(SpecModel):
+    """Proximal policy optimization (Schulman et al. 2017): several steps from each batch, with a clipped objective."""
+
+    learning_rate: float = Field(default=0.01, gt=0, le=10)
+    """Learning rate of Adam, which applies the gradients."""
+    update_epochs: int = Field(default=4, ge=1, le=100)
+    """Gradient steps that are made from each batch."""
+    clip_range: float = Field(default=0.2, gt=0, le=10)
+    """A decision is made no more likely, nor less, than by this share of its probability when it was sampled."""
+    baseline_decay: float = Field(default=0.95, ge=0, lt=1)
+    """Weight of the past in the baseline: the exponential moving average of the rewards of previous architectures."""
+    entropy_weight: float = Field(default=0.0, ge=0, le=100)
+    """Weight of the entropy bonus that keeps the policy exploring."""
+    max_gradient_norm: float = Field(default=5.0, gt=0, le=1e9)
+    """A gradient of a larger 2-norm is scaled down to this."""
+
+
+class RegularizedEvolution(SpecModel):
+    """Regularized (aging) evolution (Real et al. 2019): the best of a sample of the youngest is mutated."""
+
+    population_size: int = Field(default=50, ge=1, le=100_000)
+    """P: the population is this many architectures, those that finished last. The first P are random."""
+    tournament_size: int = Field(default=5, ge=1, le=100_000)
+    """S: members of the population drawn at random, the best of which is the next parent."""
+
+
+class LocalSearch(SpecModel):
+    """Best-first local search (White et al. 2021): tries what differs in one decision from the best found."""
+
+    initial_samples: int = Field(default=1, ge=1, le=100_000)
+    """Random architectures at the start, and at each restart, the best of which is where the search goes on."""
+
+
 class Algorithm(SpecModel):
     """What proposes architectures and learns from their rewards: a union, `type` says which is meant."""
 
-    type: Literal["REINFORCE", "Random"] = "REINFORCE"
-    """REINFORCE: the paper's. Random: uniform random search, the paper's control experiment."""
+    type: Literal["REINFORCE", "ActorCritic", "PPO", "RegularizedEvolution", "LocalSearch", "Random"] = "REINFORCE"
+    """REINFORCE: the paper's. ActorCritic and PPO: later policy gradients, which learn faster. RegularizedEvolution and
+    LocalSearch: without a policy. Random: uniform random search, the paper's control experiment."""
     reinforce: Reinforce = Reinforce()
     """With `type: REINFORCE`."""
+    actor_critic: ActorCritic = ActorCritic()
+    """With `type: ActorCritic`."""
+    ppo: PPO = PPO()
+    """With `type: PPO`."""
+    regularized_evolution: RegularizedEvolution = RegularizedEvolution()
+    """With `type: RegularizedEvolution`."""
+    local_search: LocalSearch = LocalSearch()
+    """With `type: LocalSearch`."""
+
+    @property
+    def is_policy_gradient(self) -> bool:
+        """Whether it learns by a gradient that is averaged over a batch."""
+        return self.type in ("REINFORCE", "ActorCritic", "PPO")
 
 
 class Parallelism(SpecModel):
@@ -50,8 +113,9 @@ class Parallelism(SpecModel):
     replicas: Literal["auto"] | Annotated[int, Ge(1), Le(10_000)] = "auto"
     """K: how many replicas have a batch of architectures in training at once. `auto`: as many as the live workers
     fill, so that no worker waits for another."""
-    batch_size: int = Field(default=8, ge=1, le=1000)
-    """m: architectures of one replica, whose rewards make one gradient."""
+    batch_size: Literal["auto"] | Annotated[int, Ge(1), Le(1000)] = "auto"
+    """m: architectures of one replica, which are learnt from together: their rewards make one gradient. `auto`: the
+    paper's 8 for policy gradients, 1 for algorithms that learn from each result by itself."""
     gradients_per_update: int = Field(default=1, ge=1, le=1000)
     """Gradients gathered by the shards before they apply one update."""
     max_version_lag: int | None = Field(default=None, ge=0, le=100_000)
@@ -106,3 +170,11 @@ class Controller(SpecModel):
     ttl_after_finished: Duration = "24h"
     """On a cluster, how long the controller stays after the search has ended, to answer questions about its trials.
     The journal's volume stays after that."""
+
+    @property
+    def batch_size(self) -> int:
+        """m: `parallelism.batchSize`, or what `auto` stands for with this algorithm."""
+        size = self.parallelism.batch_size
+        if size == "auto":
+            return 8 if self.algorithm.is_policy_gradient else 1
+        return size

@@ -15,6 +15,8 @@ def build_algorithm(controller: spec.Controller, space: Space, seed: int) -> Alg
             return Reinforce(space, controller, seed)
         case "Random":
             return RandomSearch(space)
+        case other:
+            raise ValueError(f"controller.algorithm.type: {other} is not there yet")
 
 
 __all__ = ["Algorithm", "RandomSearch", "Reinforce", "build_algorithm"]

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from nas_controller.algorithms.algorithm import Algorithm
+from nas_controller.history import History
 from nas_controller.jobs import Statistics
 from nas_controller.parameter_server import ParameterServer
 from nas_controller.policy import LSTMPolicy
@@ -96,12 +97,13 @@ class Reinforce(Algorithm):
         baseline = torch.tensor([self._reward_sum, self._reward_weight], dtype=torch.float64)
         return {**self._server.state(), "baseline": baseline}
 
-    def restore(self, snapshot: Tensor, state: Mapping[str, Tensor]) -> None:
+    def restore(self, snapshot: Tensor, state: Mapping[str, Tensor], history: History) -> None:
         """Puts back what `snapshot()` and `state()` gave.
 
         Raises:
             ValueError: they are of another algorithm, space or size.
         """
+        del history
         if "baseline" not in state or state["baseline"].shape != (2,):
             raise ValueError("the state is not one of REINFORCE: it has no baseline")
         self._server.restore(snapshot, state)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Self
 
+from nas_controller.history import History
 from nas_controller.proposal import Proposal
 
 
@@ -207,6 +208,7 @@ class OpenBatch:
     rewards: dict[int, float]
     attempts: dict[int, int]  # times that a lease was lost or expired, of each of its trials
     last_sequence: int = 0  # of those of its trials that have finished; 0: none has
+    incomplete: frozenset[int] = frozenset()  # those of its trials that were stopped early
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,6 +294,10 @@ class JournalReader(ABC):
     @abstractmethod
     def ended_lease(self, lease: str) -> EndedLease | None:
         """What became of a lease. None: it is still held, or unknown."""
+
+    @abstractmethod
+    def history(self) -> History:
+        """What has been learnt and what is open, all of it at one instant."""
 
     @abstractmethod
     def updates(self, *, after: int = 0, limit: int = 100_000) -> Sequence[UpdateRecord]:

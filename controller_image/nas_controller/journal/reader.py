@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from nas_controller.history import History
 from nas_controller.journal.apply import decode_measurements
 from nas_controller.journal.journal import (
     EndedLease,
@@ -21,7 +22,7 @@ from nas_controller.journal.journal import (
     UpdateRecord,
 )
 from nas_controller.journal.opening import open_for_reading
-from nas_controller.proposal import Proposal
+from nas_controller.proposal import Proposal, Rewarded
 
 _LARGEST_INTEGER = 2**63 - 1  # that SQLite can compare with; who asks may name a larger number
 
@@ -44,11 +45,19 @@ _BEST = """JOIN results r ON r.trial = t.trial WHERE r.sequence IN (
 ) ORDER BY r.reward DESC, r.sequence"""
 
 _OPEN_TRIALS = f"""
-SELECT {_SAMPLED}, b.version, r.reward, coalesce(r.sequence, 0),
+SELECT {_SAMPLED}, b.version, r.reward, coalesce(r.state = 'StoppedEarly', 0), coalesce(r.sequence, 0),
     (SELECT coalesce(sum(lost), 0) FROM leases WHERE trial = t.trial)
 FROM batches b INDEXED BY open_batches JOIN trials t ON t.batch = b.batch LEFT JOIN results r ON r.trial = t.trial
 WHERE b.consumed_by IS NULL ORDER BY b.batch, t.trial
 """  # noqa: S608 - made of constants
+_LEARNT = """
+SELECT t.decisions, t.depth, r.reward, r.state <> 'StoppedEarly'
+FROM updates u JOIN trials t ON t.batch = u.batch JOIN results r ON r.trial = t.trial ORDER BY u.version, t.trial
+"""
+_NOT_LEARNT = """
+SELECT t.decisions, t.depth FROM batches b INDEXED BY open_batches JOIN trials t ON t.batch = b.batch
+WHERE b.consumed_by IS NULL ORDER BY b.batch, t.trial
+"""
 _LAST = """
 SELECT (SELECT coalesce(max(epoch), 0) FROM starts), (SELECT coalesce(max(batch), 0) FROM batches),
     (SELECT coalesce(max(trial), 0) FROM trials), (SELECT coalesce(max(sequence), 0) FROM results),
@@ -116,18 +125,21 @@ class SqliteReader(JournalReader):
         )
 
     def _open_batches(self) -> tuple[OpenBatch, ...]:
-        batches: dict[int, tuple[int, list[SampledTrial], dict[int, float], dict[int, int], list[int]]] = {}
-        for *sampled, version, reward, sequence, attempts in self._query(_OPEN_TRIALS):
+        batches: dict[int, list[tuple[SampledTrial, int, float | None, bool, int, int]]] = {}
+        for *sampled, version, reward, stopped, sequence, attempts in self._query(_OPEN_TRIALS):
             trial = _sampled(*sampled)
-            _, trials, rewards, attempts_of, sequences = batches.setdefault(trial.batch, (version, [], {}, {}, []))
-            trials.append(trial)
-            sequences.append(sequence)
-            attempts_of[trial.trial] = attempts
-            if reward is not None:
-                rewards[trial.trial] = reward
+            batches.setdefault(trial.batch, []).append((trial, version, reward, stopped, sequence, attempts))
         return tuple(
-            OpenBatch(batch, version, tuple(trials), rewards, attempts, max(sequences))
-            for batch, (version, trials, rewards, attempts, sequences) in batches.items()
+            OpenBatch(
+                batch=batch,
+                version=rows[0][1],
+                trials=tuple(trial for trial, *_ in rows),
+                rewards={trial.trial: reward for trial, _, reward, *_ in rows if reward is not None},
+                attempts={trial.trial: attempts for trial, *_, attempts in rows},
+                last_sequence=max(sequence for *_, sequence, _ in rows),
+                incomplete=frozenset(trial.trial for trial, _, _, stopped, *_ in rows if stopped),
+            )
+            for batch, rows in batches.items()
         )
 
     def trials(self, *, after: int = 0, limit: int = 1000, measurements: bool = False) -> list[TrialRecord]:
@@ -160,6 +172,19 @@ class SqliteReader(JournalReader):
             rows = self._query(query, (lease,))
         return EndedLease(*rows[0]) if rows else None
 
+    def history(self) -> History:
+        """See `JournalReader`."""
+        with self._reading:
+            self._query("BEGIN")
+            try:
+                learnt, not_learnt = self._query(_LEARNT), self._query(_NOT_LEARNT)
+            finally:
+                self._query("COMMIT")
+        return History(
+            finished=[Rewarded(_proposal(*made), reward, bool(complete)) for *made, reward, complete in learnt],
+            open=[_proposal(*made) for made in not_learnt],
+        )
+
     def updates(self, *, after: int = 0, limit: int = 100_000) -> Sequence[UpdateRecord]:
         """See `JournalReader`."""
         with self._reading:
@@ -184,8 +209,11 @@ class SqliteReader(JournalReader):
 def _sampled(
     trial: int, batch: int, decisions: str, depth: int, architecture: str, digest: str, parameters: int, flops: int
 ) -> SampledTrial:
-    proposal = Proposal(tuple(json.loads(decisions)), depth)
-    return SampledTrial(trial, batch, proposal, architecture, digest, parameters, flops)
+    return SampledTrial(trial, batch, _proposal(decisions, depth), architecture, digest, parameters, flops)
+
+
+def _proposal(decisions: str, depth: int) -> Proposal:
+    return Proposal(tuple(json.loads(decisions)), depth)
 
 
 def _trial_record(*row: Any) -> TrialRecord:

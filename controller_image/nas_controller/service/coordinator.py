@@ -249,7 +249,7 @@ class Coordinator:
         hundreds somebody asks every few milliseconds, and a reserve of half their number keeps them from
         waiting.
         """
-        batch_size = self.engine.manifest.spec.controller.parallelism.batch_size
+        batch_size = self.engine.manifest.spec.controller.batch_size
         reserve = len(self.engine.leases) // (2 * batch_size) * batch_size
         return len(self._waiters) + reserve
 

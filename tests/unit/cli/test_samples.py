@@ -32,7 +32,7 @@ def test_the_paper_s_settings_are_the_defaults_except_for_data_workers_and_repli
         augmentation="CropFlip",
         volumes=(Volume(claim_name="cifar10", mount_path="/data"),),
     )
-    assert spec.controller == Controller(parallelism=Parallelism(replicas=100))
+    assert spec.controller == Controller(parallelism=Parallelism(replicas=100, batch_size=8))
     defaults = NASSearchSpec()
     others = {"trainer": defaults.trainer, "pools": defaults.pools, "controller": defaults.controller}
     assert spec.model_copy(update=others) == defaults

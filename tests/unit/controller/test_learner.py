@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from nas_api import spec
 from nas_controller.algorithms import build_algorithm
 from nas_controller.constraints import NoAcceptableArchitectureError
+from nas_controller.history import History
 from nas_controller.jobs import SampledBatch, Update
 from nas_controller.learner import Learner
 from nas_controller.proposal import Proposal, Rewarded
@@ -49,14 +50,20 @@ class Journal:
     state: bytes = b""
     snapshots: dict[int, bytes] = field(default_factory=dict)
     open: list[SampledBatch] = field(default_factory=list)
+    learnt: list[Rewarded] = field(default_factory=list)
 
     def record(self, update: Update, kept: set[int]) -> None:
         self.version, self.state = update.version, update.state
         self.snapshots[update.version] = update.snapshot
         self.snapshots = {version: snapshot for version, snapshot in self.snapshots.items() if version in kept}
 
+    def history(self) -> History:
+        return History(self.learnt, [proposal for batch in self.open for proposal in batch.proposals])
+
     def restore(self, learner: Learner) -> None:
-        learner.restore(self.version, self.state, self.snapshots, [batch.version for batch in self.open])
+        learner.restore(
+            self.version, self.state, self.snapshots, [batch.version for batch in self.open], self.history()
+        )
 
 
 def run(events: list[tuple[str, int]], algorithm: str, gradients_per_update: int, restarts: bool) -> list[object]:
@@ -68,7 +75,9 @@ def run(events: list[tuple[str, int]], algorithm: str, gradients_per_update: int
             journal.open.append(batch)
             results.append(batch)
         elif event == "learn" and journal.open:
-            update = learn(learner, journal.open.pop(choice % len(journal.open)))
+            batch = journal.open.pop(choice % len(journal.open))
+            update = learn(learner, batch)
+            journal.learnt += rewarded(batch)
             journal.record(update, learner.versions())
             results.append(update)
         elif event == "restart" and restarts:
@@ -141,7 +150,7 @@ def test_a_batch_sampled_before_the_first_update_can_be_learnt_after_a_restart()
     update = learn(learner, learner.sample(2, 4, 3))
     restarted = start()
 
-    restarted.restore(1, update.state, {1: update.snapshot}, [early.version])
+    restarted.restore(1, update.state, {1: update.snapshot}, [early.version], History())
 
     assert learn(restarted, early) == learn(learner, early)
 
@@ -150,7 +159,7 @@ def test_restoring_version_0_begins_anew() -> None:
     learner = start()
     first = learn(learner, learner.sample(1, 4, 3))
 
-    learner.restore(0, b"", {}, [])
+    learner.restore(0, b"", {}, [], History())
 
     assert learner.versions() == {0}
     assert learn(learner, learner.sample(1, 4, 3)) == first
@@ -160,7 +169,7 @@ def test_a_missing_snapshot_is_an_error() -> None:
     update = learn(learner := start(), learner.sample(1, 4, 3))
 
     with pytest.raises(ValueError, match="version 5 of the policy is needed by an open batch, but is not in the journ"):
-        start().restore(1, update.state, {1: update.snapshot}, [5])
+        start().restore(1, update.state, {1: update.snapshot}, [5], History())
 
 
 @pytest.mark.parametrize("of", ["newest", "open batch"])
@@ -170,7 +179,7 @@ def test_a_snapshot_of_another_policy_is_an_error(of: str) -> None:
     snapshots = {2: foreign.snapshot} if of == "newest" else {1: foreign.snapshot, 2: update.snapshot}
 
     with pytest.raises(ValueError, match="it is of another policy or search space"):
-        learner.restore(2, update.state, snapshots, [1] if of == "open batch" else [])
+        learner.restore(2, update.state, snapshots, [1] if of == "open batch" else [], History())
 
 
 @pytest.mark.parametrize("state", [b"", b"no safetensors", b"\xff" * 100])
@@ -178,14 +187,14 @@ def test_a_state_that_cannot_be_read_is_an_error(state: bytes) -> None:
     update = learn(learner := start(), learner.sample(1, 4, 3))
 
     with pytest.raises(ValueError, match="the state of version 1 of the policy cannot be read"):
-        learner.restore(1, state, {1: update.snapshot}, [])
+        learner.restore(1, state, {1: update.snapshot}, [], History())
 
 
 def test_a_state_of_another_algorithm_is_an_error() -> None:
     update = learn(learner := start("Random"), learner.sample(1, 4, 3))
 
     with pytest.raises(ValueError, match="bytes where the manifest's policy has"):
-        start("REINFORCE").restore(1, update.state, {1: update.snapshot}, [])
+        start("REINFORCE").restore(1, update.state, {1: update.snapshot}, [], History())
 
 
 def without_skips(proposal: Proposal) -> bool:

@@ -36,8 +36,8 @@ def search(algorithm: str, seed: int) -> list[float]:
     controller = spec.Controller(algorithm=spec.Algorithm(type=algorithm, reinforce=REINFORCE))
     learner = Learner(build_algorithm(controller, SPACE, seed), seed)
     agreements: list[float] = []
-    for number in range(TRIALS // controller.parallelism.batch_size):
-        batch = learner.sample(number, controller.parallelism.batch_size, LAYERS)
+    for number in range(TRIALS // controller.batch_size):
+        batch = learner.sample(number, controller.batch_size, LAYERS)
         values = [agreement(SPACE.decode(proposal.decisions, proposal.depth)) for proposal in batch.proposals]
         rewarded = [Rewarded(proposal, value**3) for proposal, value in zip(batch.proposals, values, strict=True)]
         learner.learn(number, batch.version, rewarded)

@@ -6,6 +6,7 @@ import pytest
 import torch
 from nas_api import spec
 from nas_controller.algorithms import RandomSearch, build_algorithm
+from nas_controller.history import History
 from nas_controller.proposal import Rewarded
 from nas_controller.spaces import ConvNetSpace
 
@@ -52,13 +53,13 @@ def test_it_learns_nothing_and_keeps_nothing() -> None:
     assert (statistics.baseline, statistics.entropy, statistics.gradient_norm) == (None, None, None)
     assert search.state() == {}
     assert search.propose(2, 2, seed=0) == proposals
-    search.restore(search.snapshot(), search.state())
+    search.restore(search.snapshot(), search.state(), History())
 
 
 def test_it_refuses_the_state_of_an_algorithm_that_learns() -> None:
     learning = build_algorithm(spec.Controller(), SPACE, seed=0)
 
     with pytest.raises(ValueError, match="RandomSearch keeps no state, but was given one"):
-        RandomSearch(SPACE).restore(learning.snapshot(), learning.state())
+        RandomSearch(SPACE).restore(learning.snapshot(), learning.state(), History())
     with pytest.raises(ValueError, match="the state is not one of REINFORCE: it has no baseline"):
-        learning.restore(torch.empty(0), {})
+        learning.restore(torch.empty(0), {}, History())

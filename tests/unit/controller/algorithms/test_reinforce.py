@@ -7,6 +7,7 @@ import pytest
 import torch
 from nas_api import spec
 from nas_controller.algorithms import Reinforce, build_algorithm
+from nas_controller.history import History
 from nas_controller.policy import LSTMPolicy
 from nas_controller.proposal import Proposal, Rewarded
 from nas_controller.spaces import ConvNetSpace
@@ -279,7 +280,7 @@ def test_a_state_of_another_space_is_refused() -> None:
     other = build_algorithm(controller(), ConvNetSpace(spec.ConvNetSpace()), seed=0)
 
     with pytest.raises(ValueError, match="'parameters' of the parameter server has shape"):
-        build().restore(other.snapshot(), other.state())
+        build().restore(other.snapshot(), other.state(), History())
 
 
 def test_torchs_global_generator_is_not_touched() -> None:
@@ -287,6 +288,6 @@ def test_torchs_global_generator_is_not_touched() -> None:
 
     algorithm = build()
     algorithm.learn(algorithm.snapshot(), rewarded(algorithm.propose(4, 3, seed=0)))
-    algorithm.restore(algorithm.snapshot(), algorithm.state())
+    algorithm.restore(algorithm.snapshot(), algorithm.state(), History())
 
     assert torch.equal(torch.random.get_rng_state(), before)

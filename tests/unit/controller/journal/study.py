@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from nas_controller.history import History
 from nas_controller.journal.journal import (
     BatchSampled,
     ControllerStarted,
@@ -29,7 +30,7 @@ from nas_controller.journal.journal import (
     TrialState,
     UpdateRecord,
 )
-from nas_controller.proposal import Proposal
+from nas_controller.proposal import Proposal, Rewarded
 
 T = TypeVar("T")
 
@@ -63,6 +64,7 @@ class Study:
         self.updates: list[UpdateRecord] = []
         self.newest: PolicyUpdated | None = None
         self.snapshots: dict[int, bytes] = {}
+        self.learnt: list[Rewarded] = []
         self.ended: dict[str, EndedLease] = {}
         self.search = SearchStateChanged("RUNNING", "", "", 0.0)
         self.consecutive_failures = 0
@@ -173,6 +175,11 @@ class Study:
         if batch is None:
             return []
         trials = self.batches.pop(batch)
+        self.learnt += [
+            Rewarded(t.sampled.proposal, t.result.reward, t.result.state is not TrialState.STOPPED_EARLY)
+            for t in trials
+            if t.result
+        ]
         version = len(self.updates) + 1
         lag = version - 1 - trials[0].version
         mark = random.Random(version)
@@ -231,6 +238,9 @@ class Study:
                     rewards={t.sampled.trial: t.result.reward for t in trials if t.result},
                     attempts={t.sampled.trial: t.lost for t in trials},
                     last_sequence=max(t.result.sequence if t.result else 0 for t in trials),
+                    incomplete=frozenset(
+                        t.sampled.trial for t in trials if t.result and t.result.state is TrialState.STOPPED_EARLY
+                    ),
                 )
                 for batch, trials in self.batches.items()
             ),
@@ -290,6 +300,7 @@ class Study:
         assert journal.finished(measurements=True) == self.records(self.results)
         assert journal.best(limit=1000, measurements=True) == self.records(self.best())
         assert journal.updates() == self.updates
+        assert journal.history() == History(self.learnt, [trial.sampled.proposal for trial in self._open()])
         for trial in self.trials:
             for lease in trial.leases:
                 assert journal.ended_lease(lease.lease) == self.ended.get(lease.lease)
