@@ -33,10 +33,7 @@ def plot(
 
       [bold]nas plot --trial 12 -o 12.png -s runs/digits[/]
     """
-    if file.suffix.lower() not in _SUFFIXES:
-        raise BadInput(
-            f"cannot tell from {file} what kind of picture to write: its name should end in {', '.join(_SUFFIXES)}"
-        )
+    check_suffix(file)
     from nas_cli.results import architecture_of, open_results
 
     with open_results(state) as results:
@@ -67,3 +64,15 @@ def plot(
     except OSError as error:
         raise Failure(f"cannot write {file}: {error.strerror}") from error
     typer.echo(f"wrote {file}")
+
+
+def check_suffix(file: Path) -> None:
+    """Sees that the name of a picture says of what kind it is.
+
+    Raises:
+        BadInput: it does not.
+    """
+    if file.suffix.lower() not in _SUFFIXES:
+        raise BadInput(
+            f"cannot tell from {file} what kind of picture to write: its name should end in {', '.join(_SUFFIXES)}"
+        )

@@ -1,0 +1,1 @@
+"""Compares searches: which found better architectures in the same number of trials (paper, section 5)."""
