@@ -33,6 +33,13 @@ def run(
     ] = None,
     device: Annotated[Device, typer.Option(help="Where to train.")] = Device.AUTO,
     overrides: Overrides = None,
+    twin: Annotated[
+        bool,
+        typer.Option(
+            "--random-twin",
+            help="Run its random twin instead: the same search, proposing at random, in DIR-random.",
+        ),
+    ] = False,
     live: Annotated[
         bool,
         typer.Option(
@@ -55,8 +62,13 @@ def run(
       [bold]nas run search.yaml --set spec.seed=7[/]         with another seed
 
       [bold]nas run search.yaml --set spec.budget.maxTrials=200[/]    go further
+
+      [bold]nas run search.yaml --random-twin[/]             the control experiment,
+
+      [bold]nas compare runs/NAME-random runs/NAME[/]        and what it tells
     """
     from nas_cli.manifest import read_manifest
+    from nas_cli.random_twin import random_twin, twin_directory
     from nas_cli.running.driving import drive
     from nas_cli.running.live_view import LiveView
     from nas_cli.running.local_run import LocalRun
@@ -68,7 +80,10 @@ def run(
 
     search = read_manifest(file, overrides)
     placements = place_workers(search.spec.pools, device.value, workers)
-    directory = StateDirectory(state or RUNS / search.metadata.name)
+    path = state or RUNS / search.metadata.name
+    if twin:
+        search, path = random_twin(search), twin_directory(path)
+    directory = StateDirectory(path)
     command = ["nas", *sys.argv[1:]]
     console = stdout()
     with directory.locked() as lock:

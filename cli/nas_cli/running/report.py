@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nas_cli import wording
+from nas_cli.random_twin import twin_directory
 from nas_cli.results import Results, metric_of, open_results
 from nas_cli.state_directory import StateDirectory
 
@@ -114,6 +115,10 @@ def _look(results: Results, best: TrialRecord | None) -> dict[str, str]:
             f"nas train best {where}": "train it to the end, test accuracy",
             f"nas export best -o best {where}": "take it away as PyTorch and ONNX",
         }
+    twin = twin_directory(results.state.path)
+    if best is not None and (twin / "search.yaml").exists():
+        compare = shlex.join(["nas", "compare", str(twin), str(results.state.path)])
+        steps[compare] = "how far ahead of its random twin it is"
     if results.progress().counts.get(TrialState.FAILED):
         steps[f"nas trials --failed {where}"] = "what failed, and why"
     return steps
