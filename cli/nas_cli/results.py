@@ -8,7 +8,7 @@ from nas_api.architectures import Architecture, parse_architecture
 from nas_api.spec import NASSearch, Reward
 from nas_controller.data_shape import DataShape
 from nas_controller.journal.journal import JournalError, JournalReader, TrialRecord, UpdateRecord
-from nas_controller.progress import Progress, Verdict
+from nas_controller.progress import BUDGET_REASONS, Progress, Verdict
 
 from nas_cli.failure import BadInput, Failure
 from nas_cli.state_directory import StateDirectory
@@ -60,10 +60,11 @@ class Results:
         return Progress.recovered(self._journal.recover(), best[0].reward if best else None)
 
     def verdict(self) -> Verdict | None:
-        """How the search has ended: by its budget, or because it failed. None: it has not."""
+        """How the search has ended: by its budget, because it failed or has converged. None: it has not."""
         recovered = self._journal.recover()
         stored = Verdict(recovered.search_state, recovered.search_reason, recovered.search_message)
-        return self.progress().verdict(self.search.spec.budget) or (stored if stored.state == "FAILED" else None)
+        stays = stored.state == "FAILED" or (stored.final and stored.reason not in BUDGET_REASONS)
+        return self.progress().verdict(self.search.spec.budget) or (stored if stays else None)
 
     def trial(self, reference: str) -> TrialRecord:
         """The trial of a number, or the one with the highest reward for `best`.

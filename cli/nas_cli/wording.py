@@ -9,6 +9,7 @@ from nas_api.architectures import (
     MaxPooling,
 )
 from nas_api.architectures.convnet import Operation
+from nas_controller.journal.journal import TrialRecord
 
 
 def count(number: float) -> str:
@@ -36,6 +37,17 @@ def duration(seconds: float) -> str:
     if hours:
         return f"{hours}h {m:02d}m"
     return f"{minutes}m {s:02d}s" if minutes else f"{s}s"
+
+
+def took(record: TrialRecord) -> str:
+    """How long a trial trained, or whose result it was given: `42s`, `replay of 7`."""
+    return duration(record.train_seconds) if record.replay_of is None else f"replay of {record.replay_of}"
+
+
+def saved(replayed: int, stopped_early: int) -> str:
+    """What a search has not trained, or not to the end: `12 trials replayed, 3 stopped early`. Empty if nothing."""
+    parts = [f"{count} {what}" for count, what in ((replayed, "replayed"), (stopped_early, "stopped early")) if count]
+    return f"trials {', '.join(parts)}" if parts else ""
 
 
 def operation(operation: Operation) -> str:

@@ -64,6 +64,7 @@ def document(record: TrialRecord, search: NASSearch) -> dict[str, Any]:
         "policyVersion": record.policy_version,
         "attempts": record.attempts,
         "worker": record.worker,
+        "replayOf": record.replay_of,
         "trainSeconds": round(record.train_seconds, 3),
         "finishedAt": finished.isoformat(timespec="seconds") if finished else None,
         "reason": record.reason,
@@ -96,7 +97,7 @@ def _trials_table(records: Sequence[TrialRecord], search: NASSearch) -> Table:
             "" if record.reward is None else f"{record.reward:.4f}",
             "" if metric is None else f"{metric:.4g}",
             wording.count(record.sampled.parameters) if record.sampled.parameters else "",
-            wording.duration(record.train_seconds) if record.sequence else "",
+            wording.took(record) if record.sequence else "",
             str(record.sampled.proposal.depth),
             record.reason,
             style=_STYLES.get(record.state, ""),
@@ -110,6 +111,8 @@ def _heading(record: TrialRecord, results: Results) -> Table:
     search = results.search
     grid.add_row("trial", Text(f"{record.sampled.trial} of {search.metadata.name}", "bold"))
     grid.add_row("state", Text(record.state.value, _STYLES.get(record.state, "")))
+    if record.replay_of is not None:
+        grid.add_row("", f"not trained: trial {record.replay_of} is of the same network, and this is its reward")
     if record.reason:
         grid.add_row("reason", Text(record.reason))
         grid.add_row("", Text(record.message))

@@ -9,8 +9,9 @@ An Engine is not thread-safe: one thread calls it. The learner's jobs, which tak
 
 import math
 import time
+from collections.abc import Iterable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 
 from nas_api.spec import NASSearch
@@ -39,6 +40,7 @@ from nas_controller.ledger import Batch, Ledger, OpenTrial
 from nas_controller.progress import BUDGET_REASONS, Progress, Verdict
 from nas_controller.reward import NoRewardError, compute_reward
 from nas_controller.spaces import build_space
+from nas_controller.twins import CONVERGED_AFTER, Twins
 
 # Complete batches that may wait for their updates before sampling for workers that wait has its turn.
 _BACKLOG = 4
@@ -93,8 +95,11 @@ class Engine:
             replicas=None if parallelism.replicas == "auto" else parallelism.replicas,
             max_version_lag=parallelism.max_version_lag,
         )
+        replays = spec.controller.duplicates == "Replay"
+        self._twins = Twins(self._ledger, journal.full_results()) if replays else None
         self._job: SampleJob | LearnJob | None = None
         self._sampled_last = False
+        self._replayed_since = False  # the clock was last looked at
         self._leases_granted = 0
         recovered = journal.recover()
         runner.restore(recovered, journal.history() if runner.uses_history() else History())
@@ -117,19 +122,24 @@ class Engine:
         if "data_shape" in recovered.facts:
             self.data_shape = DataShape.from_fact(recovered.facts["data_shape"])
         holders = {lease.trial: lease.lease for lease in recovered.leases}
+        trials = {
+            t.trial: OpenTrial(
+                t,
+                batch.attempts.get(t.trial, 0),
+                holders.get(t.trial),
+                batch.rewards.get(t.trial),
+                complete=t.trial not in batch.incomplete,
+            )
+            for batch in recovered.batches
+            for t in batch.trials
+        }
+        unfinished = [trial for trial in trials.values() if trial.reward is None]
+        unfinished.sort(key=lambda trial: (trial.holder is None, trial.sampled.trial))
+        replays = self._open_twins(unfinished)
         # Batches are learnt in the order in which they were completed, a restart in between or not.
         for batch in sorted(recovered.batches, key=lambda batch: batch.last_sequence):
-            trials = [
-                OpenTrial(
-                    t,
-                    batch.attempts.get(t.trial, 0),
-                    holders.get(t.trial),
-                    batch.rewards.get(t.trial),
-                    complete=t.trial not in batch.incomplete,
-                )
-                for t in batch.trials
-            ]
-            self._ledger.add(Batch(batch.batch, batch.version, trials))
+            self._ledger.add(Batch(batch.batch, batch.version, [trials[t.trial] for t in batch.trials]))
+        self.journal.write(*self._replay(replays))
         now = time.monotonic()
         for held in recovered.leases:
             # Its worker may have been training all the while: it has a whole lease's time to say so.
@@ -177,6 +187,8 @@ class Engine:
         """Sizes of the batches to sample next for `wanted` more trials; empty when none may be sampled now."""
         if wanted <= 0 or self.verdict.state != "RUNNING" or (self.needs_data_shape and self.data_shape is None):
             return ()
+        if self._twins is not None and not self._twins.room:
+            return ()
         size = self.manifest.spec.controller.batch_size
         limit = self.manifest.spec.budget.max_trials
         batches = min(-(-wanted // size), _BATCHES_AT_ONCE)
@@ -190,13 +202,17 @@ class Engine:
         job, self._job = self._job, None
         now = time.time()
         if isinstance(result, Sampled):
+            known: list[OpenTrial] = []
             for batch, trials in result.batches:
                 self._last_batch = batch.batch
                 self._last_trial += len(trials)
-                self._ledger.add(Batch(batch.batch, batch.version, [OpenTrial(trial) for trial in trials]))
-            return self.journal.write(
-                *(BatchSampled(batch.batch, batch.version, trials, now) for batch, trials in result.batches)
-            )
+                opened = [OpenTrial(trial) for trial in trials]
+                known += self._open_twins(opened)
+                self._ledger.add(Batch(batch.batch, batch.version, opened))
+            sampled = (BatchSampled(batch.batch, batch.version, trials, now) for batch, trials in result.batches)
+            written = self.journal.write(*sampled, *self._replay(known))
+            self.check_budget()
+            return written
         assert isinstance(job, LearnJob)
         for update in result.updates:
             self._ledger.remove(update.batch)
@@ -309,6 +325,21 @@ class Engine:
 
     # Results. -------------------------------------------------------------------------------------------------------
 
+    def _open_twins(self, trials: Iterable[OpenTrial]) -> list[OpenTrial]:
+        """Unfinished trials appear. Returns those that are to be replayed."""
+        return [] if self._twins is None else [trial for trial in trials if self._twins.open(trial)]
+
+    def _replay(self, trials: Iterable[OpenTrial]) -> list[TrialFinished]:
+        """Finishes trials with the full results of their twins. Returns what is to be written down."""
+        records = []
+        for trial in trials:
+            assert self._twins is not None
+            full = self._twins.replay(trial)
+            result = TrialResult(TrialState.SUCCEEDED)
+            records.append(self._record(trial, None, "", result, full.reward, replay_of=full.trial))
+            self._replayed_since = True
+        return records
+
     def complete(self, lease: Lease, result: TrialResult) -> "Future[None] | None":
         """The result of a lease that is held, or of one that ended without a result while its trial waits still.
 
@@ -331,27 +362,42 @@ class Engine:
                 state, reason, message = TrialState.FAILED, error.reason, str(error)
         if state is TrialState.FAILED or reward is None:
             reward = self.manifest.spec.reward.failed_trial.reward
-        self._last_sequence += 1
-        self._ledger.finish(trial, reward, complete=state is not TrialState.STOPPED_EARLY)
-        self.progress.add(state, reward, result.device_seconds)
-        written = self.journal.write(
-            TrialFinished(
-                trial=trial.sampled.trial,
-                sequence=self._last_sequence,
-                lease=lease,
-                worker=worker,
-                state=state,
-                reward=reward,
-                reason=reason,
-                message=message,
-                measurements=result.measurements,
-                train_seconds=result.train_seconds,
-                device_seconds=result.device_seconds,
-                at=time.time(),
-            )
-        )
+        result = replace(result, state=state, reason=reason, message=message)
+        records = [self._record(trial, lease, worker, result, reward)]
+        if self._twins is not None:
+            records += self._replay(self._twins.finish(trial, reward if state is TrialState.SUCCEEDED else None))
+        written = self.journal.write(*records)
         self.check_budget()
         return written
+
+    def _record(
+        self,
+        trial: OpenTrial,
+        lease: str | None,
+        worker: str,
+        result: TrialResult,
+        reward: float,
+        replay_of: int | None = None,
+    ) -> TrialFinished:
+        """Counts a finished trial. Returns what is to be written down."""
+        self._last_sequence += 1
+        self._ledger.finish(trial, reward, complete=result.state is not TrialState.STOPPED_EARLY)
+        self.progress.add(result.state, reward, result.device_seconds, replayed=replay_of is not None)
+        return TrialFinished(
+            trial=trial.sampled.trial,
+            sequence=self._last_sequence,
+            lease=lease,
+            worker=worker,
+            state=result.state,
+            reward=reward,
+            reason=result.reason,
+            message=result.message,
+            measurements=result.measurements,
+            train_seconds=result.train_seconds,
+            device_seconds=result.device_seconds,
+            at=time.time(),
+            replay_of=replay_of,
+        )
 
     # The search as a whole. -----------------------------------------------------------------------------------------
 
@@ -383,11 +429,13 @@ class Engine:
             self.journal.write(FactLearned("data_shape", shape.to_fact()))
 
     def add_active_seconds(self, seconds: float) -> None:
-        """Counts time towards `budget.maxDuration`, if the search runs and trials are in training.
+        """Counts time towards `budget.maxDuration`, if the search runs and trials are in training or replayed.
 
         A restart forgets what was not yet written down: at most ten seconds.
         """
-        if self.verdict.state != "RUNNING" or not len(self._leases):
+        works = len(self._leases) > 0 or self._replayed_since
+        self._replayed_since = False
+        if self.verdict.state != "RUNNING" or not works:
             return
         self.progress.active_seconds += seconds
         if self.progress.active_seconds - self._recorded_seconds >= _CLOCK_ENTRY:
@@ -401,6 +449,9 @@ class Engine:
     def check_budget(self) -> "Future[None] | None":
         """Ends the search if its budget says so. The future is done when that is durable; None: it goes on."""
         verdict = self.progress.verdict(self.manifest.spec.budget)
+        if verdict is None and self._twins is not None and self._twins.in_a_row >= CONVERGED_AFTER:
+            message = f"the last {CONVERGED_AFTER:,} architectures proposed had all been trained before"
+            verdict = Verdict("SUCCEEDED", "Converged", message)
         return self.set_verdict(verdict) if verdict is not None and self.verdict.state == "RUNNING" else None
 
     def set_verdict(self, verdict: Verdict) -> "Future[None]":

@@ -21,11 +21,12 @@ class OpenTrial:
     holder: str | None = None  # the lease that holds it
     reward: float | None = None  # once it has finished
     complete: bool = True  # its reward is that of a full training
+    waits: bool = False  # for the result of a twin: see `Twins`
 
     @property
     def pending(self) -> bool:
         """Whether it waits for a worker."""
-        return self.holder is None and self.reward is None
+        return self.holder is None and self.reward is None and not self.waits
 
 
 @dataclass(slots=True)
@@ -65,6 +66,7 @@ class Ledger:
         self._complete: list[Batch] = []  # in the order in which they were completed
         self.pending = 0
         self.held = 0
+        self.waiting = 0
 
     @property
     def batches(self) -> Iterable[Batch]:
@@ -82,6 +84,7 @@ class Ledger:
         self._trials.update({trial.sampled.trial: trial for trial in batch.trials})
         self.pending += len(batch.pending)
         self.held += sum(trial.holder is not None for trial in batch.trials)
+        self.waiting += sum(trial.waits for trial in batch.trials)
         if batch.pending:
             self._with_pending[batch.number] = batch
         if batch.unfinished == 0:
@@ -117,16 +120,28 @@ class Ledger:
         """A held trial waits for a worker again, before the others of its batch."""
         trial.holder = None
         trial.lost += lost
+        self.held -= 1
+        self._put_back(trial)
+
+    def let_out(self, trial: OpenTrial) -> None:
+        """A trial that waited for its twin waits for a worker now."""
+        trial.waits = False
+        self.waiting -= 1
+        self._put_back(trial)
+
+    def _put_back(self, trial: OpenTrial) -> None:
         batch = self._batches[trial.sampled.batch]
         batch.pending.appendleft(trial)
         self._with_pending[batch.number] = batch
         self.pending += 1
-        self.held -= 1
 
     def finish(self, trial: OpenTrial, reward: float, *, complete: bool = True) -> None:
-        """A held or pending trial has its reward, of a `complete` training or of one that was stopped."""
+        """A held, pending or waiting trial has its reward, of a `complete` training or of one that was stopped."""
         batch = self._batches[trial.sampled.batch]
-        if trial.holder is None:
+        if trial.waits:
+            trial.waits = False
+            self.waiting -= 1
+        elif trial.holder is None:
             self._take(trial)
         else:
             trial.holder = None

@@ -36,6 +36,7 @@ class Progress:
     device_seconds: float = 0.0
     active_seconds: float = 0.0
     leases_expired: int = 0
+    replayed: int = 0  # of the trials that succeeded
 
     @classmethod
     def recovered(cls, recovered: Recovered, best_reward: float | None) -> "Progress":
@@ -47,6 +48,7 @@ class Progress:
             device_seconds=recovered.device_seconds,
             active_seconds=float(recovered.facts.get("active_seconds", 0.0)),
             leases_expired=recovered.leases_expired,
+            replayed=recovered.replayed,
         )
 
     @property
@@ -54,10 +56,13 @@ class Progress:
         """Trials that have a result."""
         return sum(self.counts.values())
 
-    def add(self, state: TrialState, reward: float, device_seconds: float) -> None:
-        """A trial has finished."""
+    def add(self, state: TrialState, reward: float, device_seconds: float, *, replayed: bool = False) -> None:
+        """A trial has finished. One that was replayed does not tell whether trials fail in a row."""
         self.counts[state] = self.counts.get(state, 0) + 1
         self.device_seconds += device_seconds
+        if replayed:
+            self.replayed += 1
+            return
         if state is TrialState.FAILED:
             self.consecutive_failures += 1
             return

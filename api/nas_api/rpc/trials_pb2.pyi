@@ -578,6 +578,7 @@ class Summary(_message.Message):
     JOURNAL_PROBLEM_FIELD_NUMBER: _builtins.int
     VERSION_LAG_FIELD_NUMBER: _builtins.int
     LEASES_EXPIRED_FIELD_NUMBER: _builtins.int
+    TRIALS_REPLAYED_FIELD_NUMBER: _builtins.int
     DATA_SHAPE_FIELD_NUMBER: _builtins.int
     search: _builtins.str
     """namespace/name"""
@@ -610,6 +611,8 @@ class Summary(_message.Message):
     version_lag: _builtins.int
     """of the newest update"""
     leases_expired: _builtins.int
+    trials_replayed: _builtins.int
+    """of those that succeeded: not trained, but given the result of their twin"""
     @_builtins.property
     def best(self) -> _containers.RepeatedCompositeFieldContainer[Global___Trial]:
         """at most 10, best first"""
@@ -648,11 +651,12 @@ class Summary(_message.Message):
         journal_problem: _builtins.str = ...,
         version_lag: _builtins.int = ...,
         leases_expired: _builtins.int = ...,
+        trials_replayed: _builtins.int = ...,
         data_shape: Global___DataShape | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_baseline", b"_baseline", "_entropy", b"_entropy", "baseline", b"baseline", "data_shape", b"data_shape", "entropy", b"entropy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_baseline", b"_baseline", "_entropy", b"_entropy", "baseline", b"baseline", "best", b"best", "data_shape", b"data_shape", "device_seconds", b"device_seconds", "elapsed_seconds", b"elapsed_seconds", "entropy", b"entropy", "epoch", b"epoch", "journal_problem", b"journal_problem", "leases_expired", b"leases_expired", "max_trials", b"max_trials", "message", b"message", "reason", b"reason", "search", b"search", "sequence", b"sequence", "state", b"state", "trials_failed", b"trials_failed", "trials_finished", b"trials_finished", "trials_leased", b"trials_leased", "trials_pending", b"trials_pending", "trials_stopped_early", b"trials_stopped_early", "trials_succeeded", b"trials_succeeded", "updates", b"updates", "version_lag", b"version_lag", "workers", b"workers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_baseline", b"_baseline", "_entropy", b"_entropy", "baseline", b"baseline", "best", b"best", "data_shape", b"data_shape", "device_seconds", b"device_seconds", "elapsed_seconds", b"elapsed_seconds", "entropy", b"entropy", "epoch", b"epoch", "journal_problem", b"journal_problem", "leases_expired", b"leases_expired", "max_trials", b"max_trials", "message", b"message", "reason", b"reason", "search", b"search", "sequence", b"sequence", "state", b"state", "trials_failed", b"trials_failed", "trials_finished", b"trials_finished", "trials_leased", b"trials_leased", "trials_pending", b"trials_pending", "trials_replayed", b"trials_replayed", "trials_stopped_early", b"trials_stopped_early", "trials_succeeded", b"trials_succeeded", "updates", b"updates", "version_lag", b"version_lag", "workers", b"workers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__baseline: _TypeAlias = _typing.Literal["baseline"]  # noqa: Y015
     _WhichOneofArgType__baseline: _TypeAlias = _typing.Literal["_baseline", b"_baseline"]  # noqa: Y015
@@ -723,6 +727,7 @@ class Trial(_message.Message):
     FINISHED_AT_FIELD_NUMBER: _builtins.int
     PARAMETERS_FIELD_NUMBER: _builtins.int
     FLOPS_FIELD_NUMBER: _builtins.int
+    REPLAY_OF_FIELD_NUMBER: _builtins.int
     trial_id: _builtins.int
     """from 1, in the order in which the policy proposed them"""
     sequence: _builtins.int
@@ -746,6 +751,8 @@ class Trial(_message.Message):
     """0: not known"""
     flops: _builtins.int
     """multiply-adds times two, of one forward pass of one sample; 0: not known"""
+    replay_of: _builtins.int
+    """the trial of the same architecture whose result it was given; 0: it was trained"""
     @_builtins.property
     def measurements(self) -> _containers.RepeatedCompositeFieldContainer[Global___Measurement]: ...
     def __init__(
@@ -767,10 +774,11 @@ class Trial(_message.Message):
         finished_at: _builtins.float = ...,
         parameters: _builtins.int = ...,
         flops: _builtins.int = ...,
+        replay_of: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_reward", b"_reward", "reward", b"reward"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_reward", b"_reward", "architecture", b"architecture", "attempts", b"attempts", "digest", b"digest", "finished_at", b"finished_at", "flops", b"flops", "measurements", b"measurements", "message", b"message", "parameters", b"parameters", "policy_version", b"policy_version", "reason", b"reason", "reward", b"reward", "sequence", b"sequence", "state", b"state", "train_seconds", b"train_seconds", "trial_id", b"trial_id", "worker_id", b"worker_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_reward", b"_reward", "architecture", b"architecture", "attempts", b"attempts", "digest", b"digest", "finished_at", b"finished_at", "flops", b"flops", "measurements", b"measurements", "message", b"message", "parameters", b"parameters", "policy_version", b"policy_version", "reason", b"reason", "replay_of", b"replay_of", "reward", b"reward", "sequence", b"sequence", "state", b"state", "train_seconds", b"train_seconds", "trial_id", b"trial_id", "worker_id", b"worker_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__reward: _TypeAlias = _typing.Literal["reward"]  # noqa: Y015
     _WhichOneofArgType__reward: _TypeAlias = _typing.Literal["_reward", b"_reward"]  # noqa: Y015

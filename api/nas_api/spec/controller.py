@@ -153,6 +153,10 @@ class Controller(SpecModel):
     """How the policy learns."""
     parallelism: Parallelism = Parallelism()
     """How many architectures are in training at once and how their gradients are applied."""
+    duplicates: Literal["Replay", "Train"] = "Replay"
+    """What becomes of an architecture that is the same network as one trained before. Replay: it is given the reward of
+    that one, costs nothing, and counts as a trial. One whose twin is in training waits for it. Failed and stopped
+    trials are not replayed. Train: it is trained once more with another seed, as in the paper."""
     lease: Lease = Lease()
     """The hold of a worker on an architecture."""
     storage: Storage = Storage()

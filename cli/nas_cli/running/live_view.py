@@ -119,6 +119,8 @@ class LiveView(View):
                 "policy" if not entropy else "entropy",
                 f"{entropy}after {wording.number(course.update.version, 'update')}",
             )
+        if saved := wording.saved(summary.trials_replayed, summary.trials_stopped_early):
+            grid.add_row("saved", saved)
         failed = wording.number(summary.trials_failed, "failed trial")
         troubles = f"{failed}, {wording.number(summary.leases_expired, 'lease')} expired"
         grid.add_row("trouble", Text(troubles, "yellow" if summary.trials_failed or summary.leases_expired else "dim"))
@@ -178,7 +180,7 @@ def _last_trials(course: Course, search: NASSearch) -> Table:
             "" if record.reward is None else f"{record.reward:.4f}",
             "" if trial.metric is None else f"{trial.metric:#.4g}",
             wording.count(record.sampled.parameters) if record.sampled.parameters else "",
-            wording.duration(record.train_seconds),
+            wording.took(record),
             style=style,
         )
     return table

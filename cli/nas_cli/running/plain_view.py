@@ -64,5 +64,4 @@ def _trial_line(trial: FinishedTrial, search: NASSearch) -> str:
         return f"trial {record.sampled.trial} failed: {record.reason}: {message}"
     metric = "" if trial.metric is None else f", {search.spec.reward.metric} {trial.metric:.4g}"
     size = f", {wording.count(record.sampled.parameters)} parameters" if record.sampled.parameters else ""
-    took = wording.duration(record.train_seconds)
-    return f"trial {record.sampled.trial} reward {record.reward:.4f}{metric}{size}, {took}"
+    return f"trial {record.sampled.trial} reward {record.reward:.4f}{metric}{size}, {wording.took(record)}"

@@ -16,7 +16,7 @@ _LIFETIME = timedelta(days=365)
 
 
 def prepare(directory: StateDirectory, search: NASSearch) -> bool:
-    """Makes `directory` ready. Whether the search in it has ended already, by the budget that `search` gives it.
+    """Makes `directory` ready. Whether the search in it has ended already, also by the budget that `search` gives it.
 
     Raises:
         BadInput: another search lives there, or something there cannot be read or written.
@@ -27,7 +27,7 @@ def prepare(directory: StateDirectory, search: NASSearch) -> bool:
         if directory.manifest.exists():
             _compare(directory, search)
         _write_manifest(directory, search)
-        if directory.journal.exists() and _has_ended(directory, search):
+        if directory.journal.exists() and _has_ended(directory):
             return True
         _issue_certificates(directory, search)
     except OSError as error:
@@ -57,9 +57,9 @@ def _write_manifest(directory: StateDirectory, search: NASSearch) -> None:
     new.replace(directory.manifest)
 
 
-def _has_ended(directory: StateDirectory, search: NASSearch) -> bool:
+def _has_ended(directory: StateDirectory) -> bool:
     with open_results(directory.path) as results:
-        verdict = results.progress().verdict(search.spec.budget)
+        verdict = results.verdict()
         # One that failed goes on: who runs it again has mended what was wrong.
         return verdict is not None and verdict.state == "SUCCEEDED"
 

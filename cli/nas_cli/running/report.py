@@ -73,6 +73,8 @@ def _figures(results: Results, best: TrialRecord | None, elapsed: float | None) 
     grid = Table.grid(padding=(0, 2))
     failed = progress.counts.get(TrialState.FAILED, 0)
     grid.add_row("trials", f"{progress.finished} finished" + (f", {failed} of them failed" if failed else ""))
+    if saved := wording.saved(progress.replayed, progress.counts.get(TrialState.STOPPED_EARLY, 0)):
+        grid.add_row("saved", saved)
     grid.add_row("time", wording.duration(progress.active_seconds if elapsed is None else elapsed))
     if best is not None and best.reward is not None:
         metric = metric_of(best, reward)

@@ -113,7 +113,7 @@ def _finish_trial(db: sqlite3.Connection, record: TrialFinished) -> None:
         raise ValueError(f"its reward is {record.reward}")
     db.execute(
         "INSERT INTO results (sequence, trial, lease, worker, state, reward, reason, train_seconds, device_seconds, at,"
-        " message, measurements) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " message, measurements, replay_of) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             record.sequence,
             record.trial,
@@ -127,6 +127,7 @@ def _finish_trial(db: sqlite3.Connection, record: TrialFinished) -> None:
             record.at,
             record.message,
             encode_measurements(record.measurements),
+            record.replay_of,
         ),
     )
     if record.lease is not None:
@@ -140,8 +141,10 @@ def _finish_trial(db: sqlite3.Connection, record: TrialFinished) -> None:
     db.execute(
         "UPDATE totals SET succeeded = succeeded + (?1 = 'Succeeded'), failed = failed + (?1 = 'Failed'),"
         " stopped_early = stopped_early + (?1 = 'StoppedEarly'), device_seconds = device_seconds + ?2,"
-        " consecutive_failures = CASE WHEN ?1 = 'Failed' THEN consecutive_failures + 1 ELSE 0 END",
-        (record.state, record.device_seconds),
+        " replayed = replayed + (?3 IS NOT NULL),"
+        " consecutive_failures = CASE WHEN ?3 IS NOT NULL THEN consecutive_failures"
+        " WHEN ?1 = 'Failed' THEN consecutive_failures + 1 ELSE 0 END",
+        (record.state, record.device_seconds, record.replay_of),
     )
 
 

@@ -121,6 +121,7 @@ class TrialFinished:
     train_seconds: float
     device_seconds: float
     at: float
+    replay_of: int | None = None  # the trial whose full result it is given without being trained
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +233,17 @@ class Recovered:
     consecutive_failures: int = 0
     device_seconds: float = 0.0
     leases_expired: int = 0
+    replayed: int = 0  # of the trials that succeeded
     facts: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class FullResult:
+    """The result of a trial that was trained to its end."""
+
+    digest: str
+    trial: int
+    reward: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +262,7 @@ class TrialRecord:
     measurements: tuple[Measurement, ...] = ()
     train_seconds: float = 0.0
     finished_at: float = 0.0
+    replay_of: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,11 +297,18 @@ class JournalReader(ABC):
 
     @abstractmethod
     def best(self, *, offset: int = 0, limit: int = 10, measurements: bool = False) -> list[TrialRecord]:
-        """Trials that succeeded, highest reward first, the one that finished earlier first among equals."""
+        """Trials that succeeded, highest reward first, the one that finished earlier first among equals.
+
+        Replayed ones are left out: they are the same architectures once more.
+        """
 
     @abstractmethod
     def trial(self, number: int) -> TrialRecord | None:
         """One trial, with its measurements."""
+
+    @abstractmethod
+    def full_results(self) -> list[FullResult]:
+        """Of all trials that succeeded and were not replayed, in the order in which they finished."""
 
     @abstractmethod
     def ended_lease(self, lease: str) -> EndedLease | None:

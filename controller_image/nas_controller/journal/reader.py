@@ -11,6 +11,7 @@ from nas_controller.history import History
 from nas_controller.journal.apply import decode_measurements
 from nas_controller.journal.journal import (
     EndedLease,
+    FullResult,
     JournalError,
     JournalReader,
     OpenBatch,
@@ -33,7 +34,7 @@ _TRIAL = f"""
 SELECT {_SAMPLED}, b.version, coalesce(r.state, CASE WHEN l.lease IS NULL THEN 'Pending' ELSE 'Leased' END),
     (SELECT coalesce(max(attempt), 0) FROM leases WHERE trial = t.trial), coalesce(r.worker, l.worker, ''),
     coalesce(r.sequence, 0), r.reward, coalesce(r.reason, ''), coalesce(r.message, ''),
-    coalesce(r.train_seconds, 0.0), coalesce(r.at, 0.0), CASE WHEN :measurements THEN r.measurements END
+    coalesce(r.train_seconds, 0.0), coalesce(r.at, 0.0), r.replay_of, CASE WHEN :measurements THEN r.measurements END
 FROM trials t JOIN batches b ON b.batch = t.batch
     LEFT JOIN leases l ON l.trial = t.trial AND l.ended IS NULL
 """  # noqa: S608 - made of constants
@@ -41,7 +42,8 @@ _ALL = "LEFT JOIN results r ON r.trial = t.trial WHERE t.trial > :after ORDER BY
 _ONE = "LEFT JOIN results r ON r.trial = t.trial WHERE t.trial = :number"
 _FINISHED = "JOIN results r ON r.trial = t.trial WHERE r.sequence > :after ORDER BY r.sequence LIMIT :limit"
 _BEST = """JOIN results r ON r.trial = t.trial WHERE r.sequence IN (
-    SELECT sequence FROM results WHERE state = 'Succeeded' ORDER BY reward DESC, sequence LIMIT :limit OFFSET :offset
+    SELECT sequence FROM results WHERE state = 'Succeeded' AND replay_of IS NULL
+    ORDER BY reward DESC, sequence LIMIT :limit OFFSET :offset
 ) ORDER BY r.reward DESC, r.sequence"""
 
 _OPEN_TRIALS = f"""
@@ -62,6 +64,15 @@ _LAST = """
 SELECT (SELECT coalesce(max(epoch), 0) FROM starts), (SELECT coalesce(max(batch), 0) FROM batches),
     (SELECT coalesce(max(trial), 0) FROM trials), (SELECT coalesce(max(sequence), 0) FROM results),
     (SELECT at FROM starts ORDER BY epoch LIMIT 1)
+"""
+
+
+_TOTALS = """
+SELECT succeeded, failed, stopped_early, consecutive_failures, device_seconds, leases_expired, replayed FROM totals
+"""
+_FULL_RESULTS = """
+SELECT t.digest, r.trial, r.reward FROM results r JOIN trials t ON t.trial = r.trial
+WHERE r.state = 'Succeeded' AND r.replay_of IS NULL ORDER BY r.sequence
 """
 
 
@@ -97,7 +108,7 @@ class SqliteReader(JournalReader):
         (state, reason, message), *_ = self._query("SELECT state, reason, message FROM search")
         (epoch, last_batch, last_trial, last_sequence, started_at), *_ = self._query(_LAST)
         (version, policy), *_ = self._query("SELECT version, state FROM policy")
-        (succeeded, failed, stopped_early, failures, device_seconds, expired), *_ = self._query("SELECT * FROM totals")
+        (succeeded, failed, stopped_early, failures, device_seconds, expired, replayed), *_ = self._query(_TOTALS)
         leases = "SELECT lease, trial, worker, request_id, attempt FROM leases WHERE ended IS NULL ORDER BY trial"
         return Recovered(
             epoch=epoch,
@@ -121,6 +132,7 @@ class SqliteReader(JournalReader):
             consecutive_failures=failures,
             device_seconds=device_seconds,
             leases_expired=expired,
+            replayed=replayed,
             facts=dict(self._query("SELECT key, value FROM facts")),
         )
 
@@ -164,6 +176,11 @@ class SqliteReader(JournalReader):
         with self._reading:
             rows = self._query(_TRIAL + which, within)
         return [_trial_record(*row) for row in rows]
+
+    def full_results(self) -> list[FullResult]:
+        """See `JournalReader`."""
+        with self._reading:
+            return [FullResult(*row) for row in self._query(_FULL_RESULTS)]
 
     def ended_lease(self, lease: str) -> EndedLease | None:
         """See `JournalReader`."""
@@ -217,7 +234,21 @@ def _proposal(decisions: str, depth: int) -> Proposal:
 
 
 def _trial_record(*row: Any) -> TrialRecord:
-    *sampled, version, state, attempts, worker, sequence, reward, reason, message, train_seconds, at, series = row
+    (
+        *sampled,
+        version,
+        state,
+        attempts,
+        worker,
+        sequence,
+        reward,
+        reason,
+        message,
+        train_seconds,
+        at,
+        replay_of,
+        series,
+    ) = row
     return TrialRecord(
         sampled=_sampled(*sampled),
         policy_version=version,
@@ -231,4 +262,5 @@ def _trial_record(*row: Any) -> TrialRecord:
         measurements=() if series is None else decode_measurements(series),
         train_seconds=train_seconds,
         finished_at=at,
+        replay_of=replay_of,
     )

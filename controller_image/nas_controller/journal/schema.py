@@ -133,7 +133,23 @@ WHEN EXISTS (SELECT 1 FROM batches WHERE version = old.version AND consumed_by I
 BEGIN SELECT RAISE(ABORT, 'an open batch needs a version of the policy that is not in kept_versions'); END;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST,)
+# Duplicates are replayed: see `controller.duplicates`.
+_REPLAYS = """
+ALTER TABLE results ADD COLUMN replay_of INTEGER REFERENCES trials;    -- NULL: it was trained
+ALTER TABLE totals ADD COLUMN replayed INTEGER NOT NULL DEFAULT 0;
+DROP INDEX best_results;
+CREATE INDEX best_results ON results (reward DESC, sequence) WHERE state = 'Succeeded' AND replay_of IS NULL;
+
+CREATE TRIGGER replay_of_full_result BEFORE INSERT ON results
+WHEN new.replay_of IS NOT NULL AND NOT EXISTS (
+    SELECT 1 FROM results r JOIN trials t ON t.trial = r.trial
+    WHERE r.trial = new.replay_of AND r.state = 'Succeeded' AND r.replay_of IS NULL AND r.reward = new.reward
+        AND t.digest = (SELECT digest FROM trials WHERE trial = new.trial)
+) OR new.replay_of IS NOT NULL AND (new.state <> 'Succeeded' OR new.lease IS NOT NULL)
+BEGIN SELECT RAISE(ABORT, 'it is not a replay of a full result of the same architecture'); END;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _REPLAYS)
 """Script number i takes a journal of schema version i to version i + 1; an empty file is version 0."""
 
 SCHEMA_VERSION = len(MIGRATIONS)

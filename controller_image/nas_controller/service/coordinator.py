@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 _TICK = 0.5
 # Seconds that a worker that has gone, or is silent, is still told of. On a cluster every new pod is another worker.
 _REMEMBER = 600.0
+# Seconds between two entries in the log on how many trials were replayed.
+_REPLAYS_TOLD = 60.0
 
 
 @dataclass(slots=True)
@@ -268,8 +270,12 @@ class Coordinator:
                     self.engine.forget_job()
                     self.set_verdict(Verdict("FAILED", "NoAcceptableArchitecture", str(error)))
                     continue
-                self.engine.absorb(result)
+                finished = self.engine.last_sequence
+                durable = self.engine.absorb(result)
                 self._serve()
+                if self.engine.last_sequence > finished:  # by replays
+                    await self.commits.wrap(durable)
+                    await self.announce()
 
     async def _watch_journal(self) -> None:
         """Ends the controller when its journal is broken. One that is only full stalls, and goes on by itself."""
@@ -288,6 +294,7 @@ class Coordinator:
         last = time.monotonic()
         was = self.engine.verdict
         problem = ""
+        told, replayed = last, self.engine.progress.replayed
         while True:
             await asyncio.sleep(_TICK)
             if bool(problem) != bool(self.engine.journal.problem()):
@@ -302,6 +309,11 @@ class Coordinator:
             now = time.monotonic()
             self.engine.add_active_seconds(now - last)
             last = now
+            progress = self.engine.progress
+            ended = self.engine.verdict.final and self.engine.verdict is not was
+            if progress.replayed > replayed and (ended or now - told >= _REPLAYS_TOLD):
+                told, replayed = now, progress.replayed
+                logger.info("%d of %d trials were replayed, not trained", progress.replayed, progress.finished)
             if self.engine.verdict is not was:
                 was = self.engine.verdict
                 logger.info("the search is %s: %s", was.state, was.message)

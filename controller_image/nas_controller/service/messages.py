@@ -115,4 +115,5 @@ def trial_message(record: TrialRecord) -> pb.Trial:
         finished_at=record.finished_at,
         parameters=record.sampled.parameters,
         flops=record.sampled.flops,
+        replay_of=record.replay_of or 0,
     )

@@ -105,6 +105,7 @@ class SearchService(rpc.SearchServiceServicer):
             trials_succeeded=progress.counts.get(TrialState.SUCCEEDED, 0),
             trials_failed=progress.counts.get(TrialState.FAILED, 0),
             trials_stopped_early=progress.counts.get(TrialState.STOPPED_EARLY, 0),
+            trials_replayed=progress.replayed,
             trials_leased=len(engine.leases),
             trials_pending=engine.pending,
             max_trials=engine.manifest.spec.budget.max_trials or 0,
