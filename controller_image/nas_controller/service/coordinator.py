@@ -67,6 +67,16 @@ class _Waiter:
             self.granted.set_result(grant)
 
 
+def wanted_trials(engine: Engine, waiting: int) -> int:
+    """Trials that should be pending: one for each worker that is `waiting`, and with many workers some in reserve.
+
+    With few workers a batch is sampled when it is needed, by the newest policy: sampling takes milliseconds. With
+    hundreds somebody asks every few milliseconds, and a reserve of half their number keeps them from waiting.
+    """
+    batch_size = engine.manifest.spec.controller.batch_size
+    return waiting + len(engine.leases) // (2 * batch_size) * batch_size
+
+
 @dataclass(slots=True)
 class Coordinator:
     """Workers, and the search that they work for."""
@@ -244,22 +254,11 @@ class Coordinator:
                 del self._waiters[name]
                 waiter.answer(None)
 
-    def _wanted(self) -> int:
-        """Trials that should be pending: one for each worker that waits, and with many workers some in reserve.
-
-        With few workers a batch is sampled when it is needed, by the newest policy: sampling takes milliseconds. With
-        hundreds somebody asks every few milliseconds, and a reserve of half their number keeps them from
-        waiting.
-        """
-        batch_size = self.engine.manifest.spec.controller.batch_size
-        reserve = len(self.engine.leases) // (2 * batch_size) * batch_size
-        return len(self._waiters) + reserve
-
     async def _learn(self) -> None:
         loop = asyncio.get_running_loop()
         with ThreadPoolExecutor(1, thread_name_prefix="learner") as thread:  # waits for the runner
             while True:
-                job = self.engine.next_job(self._wanted())
+                job = self.engine.next_job(wanted_trials(self.engine, len(self._waiters)))
                 if job is None:
                     self._work.clear()
                     await self._work.wait()
