@@ -53,7 +53,7 @@ def search(algorithm: str, seed: int, options: argparse.Namespace) -> list[float
     for number in range(options.trials // size):
         batch = learner.sample(number, size, options.depth)
         networks = [space.decode(proposal.decisions, proposal.depth) for proposal in batch.proposals]
-        values = [agreement(network, PATTERNS[options.pattern]) for network in networks]
+        values = [agreement(n, PATTERNS[options.pattern]) for n in networks if isinstance(n, ConvNet)]
         rewarded = [Rewarded(proposal, value**3) for proposal, value in zip(batch.proposals, values, strict=True)]
         learner.learn(number, batch.version, rewarded)
         agreements += values

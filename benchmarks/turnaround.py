@@ -107,7 +107,7 @@ def print_time_of_first_step(directory: Path) -> None:
     task = load_task(spec.trainer)
     task.prepare(spec.trainer, spec.seed, directory / "cache")
     layer = '{"operation": {"op": "Convolution", "filter_height": 3, "filter_width": 3, "filters": 24}}'
-    architecture = parse_architecture(f'{{"layers": [{", ".join([layer] * 4)}]}}')
+    architecture = parse_architecture(f'{{"type": "ConvNet", "layers": [{", ".join([layer] * 4)}]}}')
     task.run(Trial(architecture, 1, spec.trainer, torch.device("cpu"), directory), lambda *_, **__: None)
 
 

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 import torch
-from nas_api.architectures import Architecture
+from nas_api.architectures import ConvNet
 from nas_api.spec import NASSearch
 from nas_child.data.cache import default_cache
 from nas_child.data.division import load_final_data
@@ -22,7 +22,7 @@ from nas_cli.trained import Metrics, save
 def train_to_the_end(
     search: NASSearch,
     trial: int,
-    architecture: Architecture,
+    architecture: ConvNet,
     epochs: int,
     device: str,
     directory: Path,

@@ -1,9 +1,10 @@
 """Reads a manifest for a command, and says in words what it asks for."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 
-from nas_api.spec import ConvNetSpace, NASSearch
+from nas_api.spec import ConvNetSpace, DiscreteSpace, NASSearch, RecurrentCellSpace, SearchSpace
 
 from nas_cli.failure import BadInput
 
@@ -38,7 +39,7 @@ def describe(search: NASSearch) -> str:
     window = f" of the last {reward.window} reports" if reward.window else ""
     lines = {
         "search": search.full_name,
-        "space": _describe_space(spec.search_space.conv_net),
+        "space": _describe_space(spec.search_space),
         "algorithm": f"{algorithm.type}, batches of {spec.controller.batch_size} architectures{rate}",
         "training": f"{trainer.task}, {trainer.epochs} epochs of batches of {trainer.batch_size}{data}",
         "reward": f"{reward.scale:g} * {reward.aggregate.lower()}({reward.metric}{window}) ^ {reward.exponent:g}",
@@ -48,7 +49,38 @@ def describe(search: NASSearch) -> str:
     return "\n".join(f"{name:<10} {text}" for name, text in lines.items())
 
 
-def _describe_space(space: ConvNetSpace) -> str:
+def _describe_space(space: SearchSpace) -> str:
+    match space.type:
+        case "ConvNet":
+            return _describe_convnets(space.conv_net)
+        case "RecurrentCell":
+            return _describe_cells(space.recurrent_cell)
+        case "Discrete":
+            return _describe_choices(space.discrete)
+
+
+def _describe_cells(space: RecurrentCellSpace) -> str:
+    return (
+        f"recurrent cells of base {space.base}: {', '.join(space.combinations)} with "
+        f"{', '.join(space.activations)}; {_size(space.size())} cells"
+    )
+
+
+def _describe_choices(space: DiscreteSpace) -> str:
+    names = [
+        f"{entry.repeat} times {entry.name} ({', '.join(choice.name for choice in entry.choices)})"
+        if entry.choices
+        else entry.name
+        for entry in space.choices
+    ]
+    return f"choices {', '.join(names)}; {_size(space.size())} architectures"
+
+
+def _size(count: int) -> str:
+    return f"{count:,}" if count < 10**6 else f"{Decimal(count):.1e}".replace("e+", "e")
+
+
+def _describe_convnets(space: ConvNetSpace) -> str:
     depth = space.layers
     layers = (
         f"{depth.initial}" if depth.initial == depth.max or not depth.increment else f"{depth.initial} to {depth.max}"
@@ -56,7 +88,8 @@ def _describe_space(space: ConvNetSpace) -> str:
     skips = "skip connections" if space.skip_connections else "no skip connections"
     return (
         f"{layers} layers of {', '.join(space.layer_types)}; filters {_list(space.filters)} of height "
-        f"{_list(space.filter_heights)} and width {_list(space.filter_widths)}, strides {_list(space.strides)}; {skips}"
+        f"{_list(space.filter_heights)} and width {_list(space.filter_widths)}, strides {_list(space.strides)}; "
+        f"{skips}; {_size(space.size(depth.max))} networks of {depth.max} layers"
     )
 
 

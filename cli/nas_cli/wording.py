@@ -1,4 +1,6 @@
-"""How quantities and layers are written for a person."""
+"""How quantities, layers, nodes of cells and choices are written for a person."""
+
+from collections.abc import Iterable, Mapping
 
 from nas_api.architectures import (
     AveragePooling,
@@ -7,8 +9,10 @@ from nas_api.architectures import (
     Convolution,
     ImageShape,
     MaxPooling,
+    RecurrentCell,
 )
 from nas_api.architectures.convnet import Operation
+from nas_api.spec.discrete_space import ChoiceValue
 from nas_controller.journal.journal import TrialRecord
 
 
@@ -80,3 +84,54 @@ def inputs(network: ConvNet, layer: int) -> str:
 def layer_numbers(indices: tuple[int, ...]) -> str:
     """Layers, counted from 1, in a list."""
     return ", ".join(str(index + 1) for index in indices)
+
+
+def combination(cell: RecurrentCell, node: int) -> str:
+    """The value of a node before its activation: `W2 x * U2 h` of a leaf, `a0 + a1` of an inner node."""
+    children = cell.children(node)
+    left, right = (f"W{node} x", f"U{node} h") if children is None else (f"a{children[0]}", f"a{children[1]}")
+    return _combined(cell.nodes[node].combination, left, right)
+
+
+def activation(cell: RecurrentCell, node: int) -> str:
+    """The value of a node: `tanh(a0 * a1)`."""
+    return _activated(cell.nodes[node].activation, combination(cell, node))
+
+
+def injection(cell: RecurrentCell) -> str:
+    """How the former memory changes the node that takes it in: `a8 = tanh(a8 + c)`."""
+    name = f"a{cell.inject_index}"
+    return f"{name} = {_activated(cell.inject.activation, _combined(cell.inject.combination, name, 'c'))}"
+
+
+def _combined(combination: str, left: str, right: str) -> str:
+    match combination:
+        case "add":
+            return f"{left} + {right}"
+        case "multiply":
+            return f"{left} * {right}"
+        case _:
+            return f"{combination}({left}, {right})"
+
+
+def _activated(activation: str, text: str) -> str:
+    return text if activation == "identity" else f"{activation}({text})"
+
+
+def value(value: ChoiceValue) -> str:
+    """A value of a choice, as it is written in a manifest: `0.1`, `gelu`, `true`."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def names_in_rounds(rounds: Iterable[Mapping[str, ChoiceValue]]) -> list[str]:
+    """The names of the choices of a repeat, in the order in which they are made."""
+    order: list[str] = []
+    for values in rounds:
+        after = 0
+        for name in values:
+            if name in order:
+                after = order.index(name) + 1
+            else:
+                order.insert(after, name)
+                after += 1
+    return order

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from nas_api.architectures.convnet import count_layer_flops, count_layer_parameters
 from nas_api.spec import NASSearch
-from nas_controller.data_shape import DataShape
 from nas_controller.journal.journal import TrialRecord, TrialState
 from rich.table import Table
 from rich.text import Text
 
 from nas_cli import wording
+from nas_cli.architecture_table import architecture_table
 from nas_cli.results import Results, architecture_of, metric_of
 from nas_cli.terminal import stdout
 
@@ -44,7 +43,7 @@ def write_trial(record: TrialRecord, results: Results, output: str) -> None:
         return
     console = stdout()
     console.print(_heading(record, results))
-    console.print(_layers_table(record, results.data_shape()))
+    console.print(architecture_table(architecture_of(record), results.data_shape()))
     if record.measurements:
         console.print()
         console.print(_measurements_table(record))
@@ -87,18 +86,21 @@ def _dump(value: Any, output: str) -> None:
 
 def _trials_table(records: Sequence[TrialRecord], search: NASSearch) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for name in ("trial", "state", "reward", search.spec.reward.metric, "parameters", "took", "layers", "reason"):
+    is_convnet = search.spec.search_space.type == "ConvNet"
+    names = ["trial", "state", "reward", search.spec.reward.metric, "parameters", "took", "layers", "reason"]
+    for name in names if is_convnet else [name for name in names if name not in ("parameters", "layers")]:
         table.add_column(name, justify="left" if name in ("state", "reason") else "right")
     for record in records:
         metric = metric_of(record, search.spec.reward)
+        sampled = record.sampled
         table.add_row(
-            str(record.sampled.trial),
+            str(sampled.trial),
             record.state.value,
             "" if record.reward is None else f"{record.reward:.4f}",
             "" if metric is None else f"{metric:.4g}",
-            wording.count(record.sampled.parameters) if record.sampled.parameters else "",
+            *([wording.count(sampled.parameters) if sampled.parameters else ""] if is_convnet else []),
             wording.took(record) if record.sequence else "",
-            str(record.sampled.proposal.depth),
+            *([str(sampled.proposal.depth)] if is_convnet else []),
             record.reason,
             style=_STYLES.get(record.state, ""),
         )
@@ -135,36 +137,6 @@ def _heading(record: TrialRecord, results: Results) -> Table:
         grid.add_row("worker", f"{record.worker}, {wording.duration(record.train_seconds)}{attempts}")
     grid.add_row("digest", record.sampled.digest)
     return grid
-
-
-def _layers_table(record: TrialRecord, data: DataShape | None) -> Table:
-    network = architecture_of(record)
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", title_justify="left")
-    table.add_column("layer", justify="right")
-    table.add_column("operation")
-    table.add_column("inputs")
-    shapes = network.shapes(data.image) if data else None
-    if shapes:
-        table.add_column("output", justify="right")
-        table.add_column("parameters", justify="right")
-        table.add_column("FLOPs", justify="right")
-    for index, layer in enumerate(network.layers):
-        row = [str(index + 1), wording.operation(layer.operation), wording.inputs(network, index)]
-        if shapes:
-            entering, leaving = shapes[index]
-            row += [
-                wording.shape(leaving),
-                f"{count_layer_parameters(layer.operation, entering):,}",
-                wording.count(count_layer_flops(layer.operation, entering)),
-            ]
-        table.add_row(*row)
-    ends = wording.layer_numbers(network.loose_ends)
-    row = ["", "global average pooling, linear", ends]
-    if data:
-        features = network.classifier_shape(data.image).channels
-        row += [str(data.classes), f"{(features + 1) * data.classes:,}", wording.count(2 * features * data.classes)]
-    table.add_row(*row, style="dim")
-    return table
 
 
 def _measurements_table(record: TrialRecord) -> Table:

@@ -1,7 +1,7 @@
 """`ConstraintChecker`: which architectures are too large or too costly to be trained."""
 
 from nas_api import spec
-from nas_api.architectures import Architecture, ImageShape
+from nas_api.architectures import Architecture, ConvNet, ImageShape
 
 
 class NoAcceptableArchitectureError(Exception):
@@ -9,7 +9,7 @@ class NoAcceptableArchitectureError(Exception):
 
 
 class ConstraintChecker:
-    """Checks architectures against the limits of a search space."""
+    """Checks networks against the limits of a search space. Architectures of other kinds have none."""
 
     def __init__(self, search_space: spec.SearchSpace, image: ImageShape | None, classes: int) -> None:
         """Takes the limits and what they are about.
@@ -30,7 +30,7 @@ class ConstraintChecker:
             ValueError: there is a limit, and without the shape of the data it cannot be checked.
         """
         most_parameters, most_flops = self._constraints.max_parameters, self._constraints.max_flops
-        if most_parameters is None and most_flops is None:
+        if (most_parameters is None and most_flops is None) or not isinstance(architecture, ConvNet):
             return None
         if self._image is None:
             raise ValueError("the constraints cannot be checked: the shape of the data is not known")

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from itertools import count
 
+from nas_api.architectures import ConvNet
 from nas_api.spec import NASSearchSpec
 
 from nas_controller.algorithms import build_algorithm
@@ -65,12 +66,13 @@ class LocalJobRunner:
 
     def _trial(self, number: int, batch: int, proposal: Proposal, shape: DataShape | None) -> SampledTrial:
         architecture = self._space.decode(proposal.decisions, proposal.depth)
+        counted = architecture if isinstance(architecture, ConvNet) else None
         return SampledTrial(
             trial=number,
             batch=batch,
             proposal=proposal,
             architecture=architecture.canonical().to_json(),
             digest=architecture.digest,
-            parameters=architecture.count_parameters(shape.image, shape.classes) if shape else 0,
-            flops=architecture.count_flops(shape.image, shape.classes) if shape else 0,
+            parameters=counted.count_parameters(shape.image, shape.classes) if counted and shape else 0,
+            flops=counted.count_flops(shape.image, shape.classes) if counted and shape else 0,
         )

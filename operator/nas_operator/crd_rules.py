@@ -9,7 +9,9 @@ from nas_api.spec.nassearch import IMMUTABLE_FIELDS
 from nas_api.spec.trainer import (
     BUILT_IN_TASKS,
     ENVIRONMENT_NAME_PATTERN,
+    LOWER_IS_BETTER,
     RESERVED_MOUNT_PATHS,
+    TRAINED_SPACES,
     USER_TASK_PATTERN,
 )
 
@@ -35,7 +37,14 @@ def _immutable(path: str, because: str) -> Rule:
 
 _ANOTHER_SEARCH = "the results so far depend on it. Make a new NASSearch"
 _TASKS = ", ".join(f"'{task}'" for task in BUILT_IN_TASKS)
-_CHOICES = ("layerTypes", "filterHeights", "filterWidths", "filters", "strides", "poolSizes", "poolStrides")
+_CHOICES = (
+    *(
+        f"convNet.{choices}"
+        for choices in ("layerTypes", "filterHeights", "filterWidths", "filters", "strides", "poolSizes", "poolStrides")
+    ),
+    "recurrentCell.combinations",
+    "recurrentCell.activations",
+)
 _DURATIONS = (
     "spec.budget.maxDuration",
     "spec.trainer.timeout",
@@ -43,6 +52,7 @@ _DURATIONS = (
     "spec.controller.ttlAfterFinished",
     "spec.pools[].drainTimeout",
 )
+_LOWER = " || ".join(f"self.reward.metric.endsWith('{end}')" for end in LOWER_IS_BETTER)
 _CONSTRAINTS = "self.searchSpace.convNet.constraints"
 
 NASSEARCH_RULES = (
@@ -62,9 +72,9 @@ NASSEARCH_RULES = (
     ),
     *(
         Rule(
-            f"spec.searchSpace.convNet.{choices}",
+            f"spec.searchSpace.{choices}",
             "self.all(choice, self.exists_one(other, other == choice))",
-            f"{choices} lists a choice twice",
+            f"{choices.rpartition('.')[2]} lists a choice twice",
         )
         for choices in _CHOICES
     ),
@@ -72,6 +82,24 @@ NASSEARCH_RULES = (
         "spec.searchSpace.convNet.layerTypes",
         "'Convolution' in self",
         "layerTypes must include Convolution: pooling and normalisation alone learn nothing",
+    ),
+    Rule(
+        "spec.searchSpace",
+        "self.type != 'Discrete' || self.discrete.choices.size() > 0",
+        "type Discrete needs discrete.choices: list what can be chosen",
+    ),
+    *(
+        Rule(
+            path,
+            "self.all(choice, self.exists_one(other, other.name == choice.name))",
+            "two choices have the same name: names must be unique",
+        )
+        for path in ("spec.searchSpace.discrete.choices", "spec.searchSpace.discrete.choices[].choices")
+    ),
+    Rule(
+        "spec.searchSpace.discrete.choices[]",
+        "self.choices.size() == 0 || has(self.repeat)",
+        "repeat and choices go together: a repeat needs choices, and choices a repeat",
     ),
     *(
         Rule(
@@ -101,9 +129,19 @@ NASSEARCH_RULES = (
         "self.scale != 0.0 && self.exponent != 0.0",
         "scale and exponent must not be zero: every architecture would have the same reward",
     ),
+    *(
+        Rule(
+            "spec",
+            f"self.trainer.task != '{task}' || self.searchSpace.type == '{space}'",
+            f"trainer.task {task} trains a {space}: set searchSpace.type to it, or change the task. A task of your own "
+            "(module:function) can train anything",
+        )
+        for task, space in TRAINED_SPACES.items()
+    ),
     Rule(
         "spec",
-        f"self.trainer.task in [{_TASKS}] || !(has({_CONSTRAINTS}.maxParameters) || has({_CONSTRAINTS}.maxFlops))",
+        f"self.searchSpace.type != 'ConvNet' || self.trainer.task in [{_TASKS}] || "
+        f"!(has({_CONSTRAINTS}.maxParameters) || has({_CONSTRAINTS}.maxFlops))",
         "searchSpace.convNet.constraints need the shape of the data, which is known of built-in tasks alone: "
         "leave them out, or check the size in your task",
     ),
@@ -118,8 +156,7 @@ NASSEARCH_RULES = (
             ),
             Rule(
                 "spec",
-                f"self.trainer.task != '{task}' || "
-                "(self.reward.scale * self.reward.exponent > 0.0) != self.reward.metric.endsWith('loss')",
+                f"self.trainer.task != '{task}' || (self.reward.scale * self.reward.exponent > 0.0) != ({_LOWER})",
                 "reward.exponent prefers the worst of the metric: give it the other sign",
             ),
         )

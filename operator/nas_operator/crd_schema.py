@@ -1,6 +1,7 @@
 """From JSON schema to the structural OpenAPI v3 schema that a CustomResourceDefinition must have.
 
-A structural schema has one type at each place, so that alternatives become `nullable` or `x-kubernetes-int-or-string`;
+A structural schema has one type at each place, so that alternatives become `nullable`, `x-kubernetes-int-or-string` or
+anything at all (`x-kubernetes-preserve-unknown-fields`);
 it has no `const` and no `propertyNames`; unknown fields are pruned rather than forbidden.
 """
 
@@ -39,6 +40,9 @@ def structural_schema(schema: Schema, *, defaults: bool = True) -> Schema:
         result["default"] = _without_nulls(plain["default"])
     if is_nullable(schema):
         result["nullable"] = True
+    if "anyOf" in plain and {"boolean", "number", "array"} & {alternative.get("type") for alternative in _flat(plain)}:
+        # Numbers with a fraction, text and lists in one place: there is no type for it.
+        return result | {"x-kubernetes-preserve-unknown-fields": True}
     if "anyOf" in plain or plain.get("format") == "quantity":
         # `auto` or a number; `4` or `500m`.
         result |= {"anyOf": [{"type": "integer"}, {"type": "string"}], "x-kubernetes-int-or-string": True}
@@ -66,6 +70,13 @@ def structural_schema(schema: Schema, *, defaults: bool = True) -> Schema:
     elif plain["type"] == "object":
         result["x-kubernetes-preserve-unknown-fields"] = True
     return result
+
+
+def _flat(schema: Schema) -> list[Schema]:
+    """The alternatives of `schema`, those within alternatives as well."""
+    return [
+        a for alternative in schema["anyOf"] for a in (_flat(alternative) if "anyOf" in alternative else [alternative])
+    ]
 
 
 def _one_line(text: str) -> str:

@@ -1,8 +1,12 @@
 """Architectures: what the policy proposes, what a worker trains and what a user takes away.
 
 Every kind is a frozen model with a canonical form: `canonical()` writes one network in one way, and `digest` is equal
-for equal networks. `RecurrentCell` and `Discrete` will stand beside `ConvNet` in `Architecture`.
+for equal networks.
 """
+
+from typing import Annotated
+
+from pydantic import Field, TypeAdapter
 
 from nas_api.architectures.convnet import (
     AveragePooling,
@@ -12,9 +16,13 @@ from nas_api.architectures.convnet import (
     Layer,
     MaxPooling,
 )
+from nas_api.architectures.discrete import Decision, Discrete
+from nas_api.architectures.recurrent_cell import CellNode, RecurrentCell
 from nas_api.architectures.shape import ImageShape
 
-Architecture = ConvNet
+Architecture = Annotated[ConvNet | RecurrentCell | Discrete, Field(discriminator="type")]
+
+_ANY: TypeAdapter[Architecture] = TypeAdapter(Architecture)
 
 
 def parse_architecture(text: str) -> Architecture:
@@ -23,7 +31,7 @@ def parse_architecture(text: str) -> Architecture:
     Raises:
         pydantic.ValidationError: `text` is no architecture.
     """
-    return ConvNet.model_validate_json(text)
+    return _ANY.validate_json(text)
 
 
 __all__ = [
@@ -35,5 +43,9 @@ __all__ = [
     "MaxPooling",
     "AveragePooling",
     "BatchNormalization",
+    "RecurrentCell",
+    "CellNode",
+    "Discrete",
+    "Decision",
     "ImageShape",
 ]

@@ -14,11 +14,12 @@ from nas_api.spec.controller import (
     Reinforce,
     Storage,
 )
+from nas_api.spec.discrete_space import Choice, ChoiceOrRepeat, DiscreteSpace
 from nas_api.spec.naspool import NASPool, NASPoolSpec
 from nas_api.spec.nassearch import NASSearch, NASSearchSpec
 from nas_api.spec.pool import Pool, Toleration
 from nas_api.spec.reward import FailedTrial, Reward
-from nas_api.spec.search_space import Constraints, ConvNetSpace, DepthSchedule, SearchSpace
+from nas_api.spec.search_space import Constraints, ConvNetSpace, DepthSchedule, RecurrentCellSpace, SearchSpace
 from nas_api.spec.status import Condition, NASPoolStatus, NASSearchStatus, TrialCounts, TrialSummary, WorkerCounts
 from nas_api.spec.trainer import Dataset, Egress, Optimizer, Trainer, Volume
 
@@ -31,6 +32,10 @@ __all__ = [
     "ConvNetSpace",
     "DepthSchedule",
     "Constraints",
+    "RecurrentCellSpace",
+    "DiscreteSpace",
+    "Choice",
+    "ChoiceOrRepeat",
     "Controller",
     "Policy",
     "Algorithm",

@@ -11,7 +11,7 @@ from nas_api.spec.pool import Pool
 from nas_api.spec.reward import Reward
 from nas_api.spec.search_space import SearchSpace
 from nas_api.spec.status import NASSearchStatus
-from nas_api.spec.trainer import BUILT_IN_TASKS, Trainer
+from nas_api.spec.trainer import BUILT_IN_TASKS, LOWER_IS_BETTER, TRAINED_SPACES, Trainer
 
 API_GROUP = "kubenas.dev"
 API_VERSION = f"{API_GROUP}/v1alpha1"
@@ -76,20 +76,25 @@ class NASSearchSpec(SpecModel):
     @model_validator(mode="after")
     def _the_task_can_do_it(self) -> Self:
         if self.trainer.is_user_task:
-            constraints = self.search_space.conv_net.constraints
-            if constraints.max_parameters is not None or constraints.max_flops is not None:
+            if self.search_space.constrained:
                 raise ValueError(
                     "searchSpace.convNet.constraints need the shape of the data, which is known of built-in tasks "
                     f"alone: leave them out, or check the size in your task {self.trainer.task}"
                 )
             return self
+        trained = TRAINED_SPACES[self.trainer.task]
+        if self.search_space.type != trained:
+            raise ValueError(
+                f"trainer.task {self.trainer.task} trains a {trained}: set searchSpace.type to it, or change the task. "
+                "A task of your own (module:function) can train anything"
+            )
         reported = BUILT_IN_TASKS[self.trainer.task]
         if self.reward.metric not in reported:
             raise ValueError(
                 f"reward.metric {self.reward.metric!r} is not reported by {self.trainer.task}, "
                 f"which reports {', '.join(reported)}"
             )
-        if self.reward.prefers_high == self.reward.metric.endswith("loss"):
+        if self.reward.prefers_high == self.reward.metric.endswith(LOWER_IS_BETTER):
             raise ValueError(
                 f"reward.exponent {self.reward.exponent:g} prefers the worst {self.reward.metric}: "
                 "give it the other sign"

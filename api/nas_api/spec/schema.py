@@ -15,6 +15,8 @@ _FORMATS = {
     "duration": "a duration such as 90s, 45m or 1h30m",
     "quantity": "a quantity such as 500M, 2Gi or 4",
     "dns-label": "a name of at most {maxLength} lower-case letters, digits and '-'",
+    "choice-name": "a name of at most {maxLength} letters, digits and '_'",
+    "choice-value": "a number, text, true or false",
     "date-time": "a time such as 2025-01-31T12:00:00Z",
 }
 
@@ -86,6 +88,8 @@ def fields(schema: Schema, path: FieldPath = ()) -> Iterator[tuple[FieldPath, Sc
 
 def describe(schema: Schema) -> str:
     """What a value may be, as words after "is not": "an integer from 1 to 100", "one of Max, Min"."""
+    if "format" in schema:
+        return _FORMATS[schema["format"]].format_map(schema)
     if "anyOf" in schema:
         return " or ".join(describe(alternative) for alternative in schema["anyOf"])
     if "const" in schema:
@@ -105,8 +109,6 @@ def describe(schema: Schema) -> str:
             each = f", each {describe(schema['items'])}" if "items" in schema else ""
             return "a list" + _size(schema.get("minItems", 0), schema.get("maxItems"), "items") + each
         case "string":
-            if "format" in schema:
-                return _FORMATS[schema["format"]].format_map(schema)
             return "text" + _size(schema.get("minLength", 0), schema.get("maxLength"), "characters")
         case "object":
             values = schema.get("additionalProperties")

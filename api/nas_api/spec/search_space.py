@@ -7,11 +7,15 @@ from pydantic import Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from nas_api.spec.base import SpecModel
+from nas_api.spec.discrete_space import DiscreteSpace
 
 FilterSize = Annotated[int, Ge(1), Le(31)]
 Stride = Annotated[int, Ge(1), Le(8)]
 Filters = Annotated[int, Ge(1), Le(4096)]
 LayerType = Literal["Convolution", "MaxPooling", "AveragePooling", "BatchNormalization"]
+CombinationName = Literal["add", "multiply", "max"]
+ActivationName = Literal["identity", "tanh", "sigmoid", "relu", "sin"]
+SpaceType = Literal["ConvNet", "RecurrentCell", "Discrete"]
 
 
 def _distinct(name: str, choices: tuple[object, ...]) -> None:
@@ -80,6 +84,18 @@ class ConvNetSpace(SpecModel):
     constraints: Constraints = Constraints()
     """Limits on size and cost."""
 
+    def size(self, depth: int) -> int:
+        """How many sequences of decisions there are for networks of `depth` layers."""
+        convolutions = len(self.filter_heights) * len(self.filter_widths) * len(self.filters) * len(self.strides) ** 2
+        poolings = len(self.pool_sizes) * len(self.pool_strides)
+        layers = sum(
+            {"Convolution": convolutions, "BatchNormalization": 1}.get(layer_type, poolings)
+            for layer_type in self.layer_types
+        )
+        connections = depth * (depth - 1) // 2 if self.skip_connections else 0
+        count: int = layers**depth * 2**connections
+        return count
+
     @model_validator(mode="after")
     def _no_choice_twice(self) -> Self:
         for name in (
@@ -89,19 +105,50 @@ class ConvNetSpace(SpecModel):
         return self
 
 
+class RecurrentCellSpace(SpecModel):
+    """Cells of recurrent networks: binary trees with a memory (paper, section 3.4)."""
+
+    base: int = Field(default=8, ge=2, le=64)
+    """N, the number of leaves of the tree. The paper has 8; an LSTM is about as large as a cell of base 4."""
+    combinations: tuple[CombinationName, ...] = Field(default=("add", "multiply"), min_length=1, max_length=3)
+    """How a node can make one value of two, element by element. The paper's control experiment adds `max`."""
+    activations: tuple[ActivationName, ...] = Field(
+        default=("identity", "tanh", "sigmoid", "relu"), min_length=1, max_length=5
+    )
+    """What a node can do to that value. The paper's control experiment adds `sin`."""
+
+    @model_validator(mode="after")
+    def _no_choice_twice(self) -> Self:
+        for name in ("combinations", "activations"):
+            _distinct(name, getattr(self, name))
+        return self
+
+    def size(self) -> int:
+        """How many sequences of decisions there are: mirror images of a cell are counted apart."""
+        nodes = 2 * self.base - 1
+        # The injection of the memory has a combination and an activation as each node has.
+        count: int = (len(self.combinations) * len(self.activations)) ** (nodes + 1) * nodes**2
+        return count
+
+
 class SearchSpace(SpecModel):
     """The set of architectures to search: a union, `type` says which member is meant."""
 
-    type: Literal["ConvNet"] = "ConvNet"
-    """The kind of architecture."""
+    type: SpaceType = "ConvNet"
+    """ConvNet: networks for images. RecurrentCell: cells of recurrent networks for language. Discrete: any choices of
+    your own, for a task of your own."""
     conv_net: ConvNetSpace = ConvNetSpace()
     """With `type: ConvNet`."""
+    recurrent_cell: RecurrentCellSpace = RecurrentCellSpace()
+    """With `type: RecurrentCell`."""
+    discrete: DiscreteSpace = DiscreteSpace()
+    """With `type: Discrete`."""
 
     @property
     def constrained(self) -> bool:
         """Whether architectures have limits to keep, which takes the shape of the data to tell."""
         constraints = self.conv_net.constraints
-        return constraints.max_parameters is not None or constraints.max_flops is not None
+        return self.type == "ConvNet" and (constraints.max_parameters is not None or constraints.max_flops is not None)
 
     @model_validator(mode="after")
     def _something_is_trained(self) -> Self:
@@ -109,4 +156,16 @@ class SearchSpace(SpecModel):
             raise ValueError(
                 "convNet.layerTypes must include Convolution: pooling and normalisation alone learn nothing"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _the_member_is_there(self) -> Self:
+        if self.type == "Discrete" and not self.discrete.choices:
+            raise ValueError("type Discrete needs discrete.choices: list what can be chosen")
+        for name, kind in (("conv_net", "ConvNet"), ("recurrent_cell", "RecurrentCell"), ("discrete", "Discrete")):
+            member = getattr(self, name)
+            if kind != self.type and member != type(member)():
+                raise ValueError(
+                    f"{to_camel(name)} is given, and type is {self.type}: set type to {kind}, or leave it out"
+                )
         return self

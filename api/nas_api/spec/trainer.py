@@ -7,9 +7,17 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from nas_api.spec.base import Duration, LongText, Quantity, ShortText, SpecModel
+from nas_api.spec.search_space import SpaceType
 
 # The built-in tasks, with the metrics that they report after each epoch.
-BUILT_IN_TASKS = {"image-classification": ("train_loss", "val_loss", "val_accuracy")}
+BUILT_IN_TASKS = {
+    "image-classification": ("train_loss", "val_loss", "val_accuracy"),
+    "language-model": ("train_loss", "val_loss", "val_perplexity"),
+}
+# What they can train. A user's own task can train anything.
+TRAINED_SPACES: dict[str, SpaceType] = {"image-classification": "ConvNet", "language-model": "RecurrentCell"}
+# Metrics that are better when lower, by the end of their names.
+LOWER_IS_BETTER = ("loss", "perplexity")
 # Where the pods of workers have volumes of ours.
 RESERVED_MOUNT_PATHS = ("/etc/kubenas", "/tmp", "/dev/shm", "/var/cache/kubenas")  # noqa: S108
 ENVIRONMENT_NAME_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
@@ -94,8 +102,8 @@ class Trainer(SpecModel):
     """How a child network is trained."""
 
     task: Annotated[str, Field(min_length=1, max_length=253)] = "image-classification"
-    """`image-classification`, or `module:function` for your own training code, called as
-    `function(trial, report)`."""
+    """`image-classification` for a ConvNet, `language-model` for a RecurrentCell, or `module:function` for your own
+    training code, called as `function(trial, report)`."""
     epochs: int = Field(default=50, ge=1, le=100_000)
     """Epochs of training of each child network."""
     batch_size: int = Field(default=128, ge=1, le=1_000_000)

@@ -8,7 +8,7 @@ from nas_api.spec.trainer import Trainer
 
 from nas_child.data.division import Division, load_search_data
 from nas_child.network import ConvolutionalNetwork
-from nas_child.task import DataShape, Report, Task, Trial, check_finite
+from nas_child.task import DataShape, FailureReason, Report, Task, Trial, TrialFailure, check_finite
 from nas_child.training import EpochResult, train
 
 _ONE_OF_EACH = ConvNet(
@@ -48,8 +48,14 @@ class ImageClassification(Task):
         """Trains one architecture.
 
         Raises:
-            TrialFailure: a loss is no finite number.
+            TrialFailure: a loss is no finite number, or the architecture is no ConvNet.
         """
+        architecture = trial.architecture
+        if not isinstance(architecture, ConvNet):
+            raise TrialFailure(
+                FailureReason.INVALID_ARCHITECTURE,
+                f"image-classification trains architectures of type ConvNet, and this is a {architecture.type}",
+            )
 
         def on_epoch(result: EpochResult) -> None:
             metrics = {
@@ -61,5 +67,5 @@ class ImageClassification(Task):
             report(result.epoch, **metrics)
 
         torch.manual_seed(trial.seed)
-        network = ConvolutionalNetwork(trial.architecture, self.data.training.shape, self.data.training.classes)
+        network = ConvolutionalNetwork(architecture, self.data.training.shape, self.data.training.classes)
         train(network, self.data, trial.trainer, trial.epochs, trial.device, trial.seed, on_epoch)

@@ -41,12 +41,19 @@ def export(
 
       [bold]nas export 12 -o net -s runs/digits[/]
     """
+    from nas_api.architectures import ConvNet
     from rich.markup import escape
 
-    from nas_cli.results import open_results
+    from nas_cli.results import architecture_of, open_results
 
     with open_results(state) as results:
         record = results.trial(trial)
+        architecture = architecture_of(record)
+        if not isinstance(architecture, ConvNet):
+            raise BadInput(
+                f"trial {record.sampled.trial} is a {architecture.type}, and only a ConvNet can be written as PyTorch: "
+                f"`nas show {record.sampled.trial} -o json` writes the architecture for your own code"
+            )
         shape = _shape(images, results)
         trained = results.state.trained(record.sampled.trial)
         title = f"Trial {record.sampled.trial} of the search {results.name}, found by neural architecture search"
@@ -55,7 +62,7 @@ def export(
     from nas_cli.exporting.subject import subject_of
 
     console = stdout()
-    subject = subject_of(record, shape, title, trained)
+    subject = subject_of(architecture, shape, title, trained)
     try:
         write(subject, directory, lambda text: console.print(text, markup=False))
     except OSError as error:

@@ -31,6 +31,7 @@ def train(
 
       [bold]nas train 12 --set spec.trainer.optimizer.learningRate=0.05 -s runs/digits[/]
     """
+    from nas_api.architectures import ConvNet
     from rich.markup import escape
 
     from nas_cli.final_training import train_to_the_end
@@ -48,6 +49,9 @@ def train(
             f"trial {record.sampled.trial} was trained by your own task {trainer.task}: train its architecture "
             "with your own code. `nas export` writes it as PyTorch"
         )
+    architecture = architecture_of(record)
+    if not isinstance(architecture, ConvNet):
+        raise BadInput(f"trial {record.sampled.trial} is a {architecture.type}, and `nas train` trains only a ConvNet")
     import torch
     from nas_child.task import TaskError
 
@@ -55,9 +59,7 @@ def train(
     target = directory.trained(record.sampled.trial)
     epochs = epochs or max(30, 4 * trainer.epochs)
     try:
-        metrics = train_to_the_end(
-            search, record.sampled.trial, architecture_of(record), epochs, device.value, target, console
-        )
+        metrics = train_to_the_end(search, record.sampled.trial, architecture, epochs, device.value, target, console)
     except TaskError as error:
         raise BadInput(str(error)) from error
     except torch.OutOfMemoryError as error:

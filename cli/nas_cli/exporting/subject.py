@@ -10,11 +10,9 @@ from nas_api.architectures import ConvNet, ImageShape
 from nas_api.architectures.pytorch_source import Standardization
 from nas_child.network import ConvolutionalNetwork
 from nas_controller.data_shape import DataShape
-from nas_controller.journal.journal import TrialRecord
 from safetensors.torch import load_file
 from torch import Tensor
 
-from nas_cli.results import architecture_of
 from nas_cli.trained import WEIGHTS, load_metrics
 
 
@@ -33,9 +31,8 @@ class Subject:
     """Of the final training; None: the weights are random."""
 
 
-def subject_of(record: TrialRecord, shape: DataShape, title: str, trained: Path) -> Subject:
-    """The architecture of a trial, with the weights in `trained` if it has been trained, else with random ones."""
-    architecture = architecture_of(record)
+def subject_of(architecture: ConvNet, shape: DataShape, title: str, trained: Path) -> Subject:
+    """An architecture, with the weights in `trained` if it has been trained, else with random ones."""
     metrics = load_metrics(trained)
     if metrics is not None:
         weights = load_file(trained / WEIGHTS)

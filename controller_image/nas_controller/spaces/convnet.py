@@ -14,7 +14,7 @@ from nas_api.architectures import (
     MaxPooling,
 )
 
-from nas_controller.spaces.space import Kind, Space, Step
+from nas_controller.spaces.space import Kind, Space, Step, check_type
 
 _Operation = Convolution | MaxPooling | AveragePooling | BatchNormalization
 
@@ -111,11 +111,12 @@ class ConvNetSpace(Space):
         Raises:
             ValueError: the architecture is not in this space; the message names the layer and the field.
         """
+        network = check_type(architecture, ConvNet)
         most = self._space.layers.max
-        if len(architecture.layers) > most:
-            raise ValueError(f"the network has {len(architecture.layers)} layers, and layers.max is {most}")
+        if len(network.layers) > most:
+            raise ValueError(f"the network has {len(network.layers)} layers, and layers.max is {most}")
         decisions: list[int] = []
-        for index, layer in enumerate(architecture.layers):
+        for index, layer in enumerate(network.layers):
 
             def decide(
                 name: str, value: int | str, choices: tuple[int, ...] | tuple[str, ...], at: int = index

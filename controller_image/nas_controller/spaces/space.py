@@ -3,8 +3,11 @@
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
-from nas_api.architectures import Architecture
+from nas_api.architectures import Architecture, ConvNet, Discrete, RecurrentCell
+
+_A = TypeVar("_A", ConvNet, RecurrentCell, Discrete)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,3 +87,16 @@ class Space(ABC):
             ValueError: there are too few or too many decisions, or one is not among its choices.
         """
         return self.trace(decisions, depth)[1]
+
+
+def check_type(architecture: Architecture, kind: type[_A]) -> _A:
+    """`architecture`, which must be of the type that a space has.
+
+    Raises:
+        ValueError: it is of another.
+    """
+    if isinstance(architecture, kind):
+        return architecture
+    raise ValueError(
+        f"the architecture is a {architecture.type}, and the space has architectures of type {kind.__name__}"
+    )

@@ -3,7 +3,7 @@
 import json
 from datetime import UTC, datetime
 
-from nas_api.architectures import ImageShape, parse_architecture
+from nas_api.architectures import ConvNet, ImageShape, parse_architecture
 from nas_api.architectures.pytorch_source import write_source
 from nas_api.rpc import trials_pb2 as pb
 from nas_api.spec import NASSearch
@@ -26,11 +26,13 @@ def build_best(search: NASSearch, trial: pb.Trial, data_shape: pb.DataShape | No
         search: which has ended.
         trial: its best.
         data_shape: of the data that the workers found. None with a user's own task, whose networks only the task can
-            build: there is no `model.py` then.
+            build: there is no `model.py` then, nor for an architecture that is no ConvNet.
     """
     files = {"trial.json": _json(_document(trial)), "architecture.json": _json(json.loads(trial.architecture))}
     if data_shape is not None:
-        files["model.py"] = _source(search, trial, data_shape)
+        architecture = parse_architecture(trial.architecture)
+        if isinstance(architecture, ConvNet):
+            files["model.py"] = _source(search, trial, architecture, data_shape)
     return stamped(
         {
             "apiVersion": "v1",
@@ -56,10 +58,10 @@ def _fitting(files: dict[str, str]) -> dict[str, str]:
     return data | ({"left-out.txt": left_out} if left_out else {})
 
 
-def _source(search: NASSearch, trial: pb.Trial, shape: pb.DataShape) -> str:
+def _source(search: NASSearch, trial: pb.Trial, architecture: ConvNet, shape: pb.DataShape) -> str:
     title = f"Trial {trial.trial_id} of the search {search.metadata.name}, found by neural architecture search"
     image = ImageShape(shape.channels, shape.height, shape.width)
-    return write_source(parse_architecture(trial.architecture), image, shape.classes, title)
+    return write_source(architecture, image, shape.classes, title)
 
 
 def _document(trial: pb.Trial) -> Object:

@@ -45,6 +45,8 @@ def complaints(value: Any, schema: Schema, path: str = "") -> Iterator[str]:
         if not schema.get("nullable"):
             yield f"{path} is null"
         return
+    if "type" not in schema and schema.get("x-kubernetes-preserve-unknown-fields"):
+        return
     if schema.get("x-kubernetes-int-or-string"):
         if isinstance(value, bool) or not isinstance(value, int | str):
             yield f"{path} is neither integer nor string"
@@ -107,6 +109,8 @@ def test_a_schema_is_structural(node: Schema) -> None:
     if node.get("x-kubernetes-int-or-string"):
         assert node["anyOf"] == [{"type": "integer"}, {"type": "string"}]
         assert "type" not in node
+    elif "type" not in node:
+        assert node.get("x-kubernetes-preserve-unknown-fields") is True
     else:
         assert isinstance(node["type"], str)
         assert "anyOf" not in node
@@ -219,6 +223,21 @@ BROKEN: dict[str, dict[str, Any]] = {
     "spec.searchSpace.convNet.layers": {"searchSpace": {"convNet": {"layers": {"initial": 9, "max": 3}}}},
     "layerTypes must include Convolution": {"searchSpace": {"convNet": {"layerTypes": ["MaxPooling"]}}},
     "filters lists a choice twice": {"searchSpace": {"convNet": {"filters": [24, 24]}}},
+    "trains a RecurrentCell: set searchSpace.type to it": {"trainer": {"task": "language-model"}},
+    "type Discrete needs discrete.choices": {
+        "searchSpace": {"type": "Discrete"},
+        "trainer": {"task": "a:b"},
+        "reward": {"metric": "x"},
+    },
+    "repeat and choices go together": {
+        "searchSpace": {
+            "type": "Discrete",
+            "discrete": {"choices": [{"name": "a", "choices": [{"name": "b", "values": [1]}]}]},
+        },
+    },
+    "names must be unique": {
+        "searchSpace": {"type": "Discrete", "discrete": {"choices": [{"name": "a", "values": [1]}] * 2}}
+    },
     "optimizer.warmupEpochs": {"trainer": {"epochs": 3, "optimizer": {"warmupEpochs": 5}}},
     "of the form module:function": {"trainer": {"task": "nonsense"}},
     "must not be zero: every architecture would have the same reward": {"reward": {"scale": 0}},

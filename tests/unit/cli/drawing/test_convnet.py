@@ -15,7 +15,7 @@ from nas_api.architectures import (
     Layer,
     MaxPooling,
 )
-from nas_cli.drawing.architecture import draw_architecture
+from nas_cli.drawing.convnet import draw_convnet
 
 OPERATIONS = (
     Convolution(filter_height=3, filter_width=5, filters=48),
@@ -47,7 +47,7 @@ def texts(figure: Figure) -> list[str]:
 @given(networks())
 @settings(deadline=None, max_examples=30)
 def test_every_layer_is_a_box_and_every_connection_an_arrow(network: ConvNet) -> None:
-    figure = draw_architecture(network, "digits: trial 7")
+    figure = draw_convnet(network, "digits: trial 7")
     patches = figure.axes[0].patches
     assert sum(isinstance(patch, FancyBboxPatch) for patch in patches) == len(network.layers) + 2
     connections = sum(len(layer.inputs) or 1 for layer in network.layers) + len(network.loose_ends)
@@ -58,7 +58,7 @@ def test_every_layer_is_a_box_and_every_connection_an_arrow(network: ConvNet) ->
 @given(networks())
 @settings(deadline=None, max_examples=30)
 def test_nothing_reaches_beyond_the_picture(network: ConvNet) -> None:
-    figure = draw_architecture(network, "digits: trial 7", ImageShape(3, 32, 32), 10)
+    figure = draw_convnet(network, "digits: trial 7", ImageShape(3, 32, 32), 10)
     figure.draw_without_rendering()
     axes = figure.axes[0]
     for patch in axes.patches:
@@ -75,7 +75,7 @@ def test_boxes_say_what_a_layer_is_and_how_large_its_output_is() -> None:
             Layer(operation=OPERATIONS[2], inputs=(0, 1)),
         )
     )
-    figure = draw_architecture(network, "digits: trial 7, reward 0.9", ImageShape(3, 32, 32), 10)
+    figure = draw_convnet(network, "digits: trial 7, reward 0.9", ImageShape(3, 32, 32), 10)
     assert figure.axes[0].get_title() == "digits: trial 7, reward 0.9"
     shown = texts(figure)
     for expected in (
@@ -86,13 +86,13 @@ def test_boxes_say_what_a_layer_is_and_how_large_its_output_is() -> None:
 
 
 def test_without_the_shape_of_the_data_only_layers_are_named() -> None:
-    shown = texts(draw_architecture(ConvNet(layers=(Layer(operation=OPERATIONS[0]),)), "trial"))
+    shown = texts(draw_convnet(ConvNet(layers=(Layer(operation=OPERATIONS[0]),)), "trial"))
     assert "3x5 conv, 48 filters" in shown
     assert not any("32x32" in text for text in shown)
 
 
 def test_it_can_be_saved_as_png_and_svg() -> None:
-    figure = draw_architecture(ConvNet(layers=(Layer(operation=OPERATIONS[0]),)), "trial")
+    figure = draw_convnet(ConvNet(layers=(Layer(operation=OPERATIONS[0]),)), "trial")
     png, svg = io.BytesIO(), io.BytesIO()
     figure.savefig(png, format="png")
     figure.savefig(svg, format="svg")
