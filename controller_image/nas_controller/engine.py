@@ -143,7 +143,8 @@ class Engine:
         now = time.monotonic()
         for held in recovered.leases:
             # Its worker may have been training all the while: it has a whole lease's time to say so.
-            lease = Lease(held.lease, held.trial, held.worker, held.request_id, held.attempt, now, now)
+            granted_at = now - max(0.0, time.time() - held.granted_at)
+            lease = Lease(held.lease, held.trial, held.worker, held.request_id, held.attempt, granted_at, now)
             self._leases.renew(lease, now)
             self._leases.grant(lease)
         ended_by_budget = self.verdict.final and self.verdict.reason in BUDGET_REASONS

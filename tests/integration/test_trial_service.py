@@ -150,7 +150,7 @@ def test_a_lease_of_before_a_restart_completes_after_it(controller: ControllerPr
     assert later.complete(lease) == Complete.ACCEPTED
 
 
-def test_a_worker_in_training_is_known_again_to_a_controller_that_was_started_anew(
+def test_a_worker_in_training_is_known_to_a_controller_that_was_started_anew_before_it_speaks(
     controller: ControllerProcess, client: Client
 ) -> None:
     client.register()
@@ -159,10 +159,11 @@ def test_a_worker_in_training_is_known_again_to_a_controller_that_was_started_an
     controller.start()
     later = Client(controller)
 
-    later.report(held.lease)
+    summary = later.summary()
 
-    (worker,) = later.summary().workers
+    (worker,) = summary.workers
     assert (worker.worker_id, worker.pool, worker.trial_id, worker.alive) == ("w", "default", held.trial_id, True)
+    assert worker.seconds_in_state > summary.uptime_seconds > 0, "it has trained for longer than the controller runs"
     later.search.DrainWorkers(pb.DrainWorkersRequest(now=True), timeout=20)
     assert later.report(held.lease) == Report.RELEASE
 
@@ -423,7 +424,7 @@ def test_a_worker_drained_before_it_is_known_goes_when_it_comes(client: Client) 
     assert client.lease("other").HasField("assignment")
 
 
-def test_a_worker_that_is_not_known_again_after_a_restart_is_drained_when_it_has_finished(
+def test_a_worker_that_has_not_spoken_since_a_restart_is_drained_when_it_has_finished(
     controller: ControllerProcess, client: Client
 ) -> None:
     client.register()
@@ -432,7 +433,7 @@ def test_a_worker_that_is_not_known_again_after_a_restart_is_drained_when_it_has
     controller.start()
     later = Client(controller)
 
-    assert drain(later, "w") == []
+    assert drain(later, "w") == ["w"]
     assert later.report(held.lease) == Report.CONTINUE
     (worker,) = later.summary().workers
     assert worker.draining

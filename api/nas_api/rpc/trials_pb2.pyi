@@ -580,6 +580,7 @@ class Summary(_message.Message):
     LEASES_EXPIRED_FIELD_NUMBER: _builtins.int
     TRIALS_REPLAYED_FIELD_NUMBER: _builtins.int
     DATA_SHAPE_FIELD_NUMBER: _builtins.int
+    UPTIME_SECONDS_FIELD_NUMBER: _builtins.int
     search: _builtins.str
     """namespace/name"""
     state: Global___Summary.State.ValueType
@@ -613,13 +614,17 @@ class Summary(_message.Message):
     leases_expired: _builtins.int
     trials_replayed: _builtins.int
     """of those that succeeded: not trained, but given the result of their twin"""
+    uptime_seconds: _builtins.float
+    """of this epoch"""
     @_builtins.property
     def best(self) -> _containers.RepeatedCompositeFieldContainer[Global___Trial]:
         """at most 10, best first"""
 
     @_builtins.property
     def workers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Worker]:
-        """not those that have been silent for ten minutes and hold nothing"""
+        """Those that hold an architecture, and those that were heard of in this epoch and in the last ten minutes. After a
+        restart the others are known when they speak again, which takes them less than the duration of a lease.
+        """
 
     @_builtins.property
     def data_shape(self) -> Global___DataShape:
@@ -653,19 +658,24 @@ class Summary(_message.Message):
         leases_expired: _builtins.int = ...,
         trials_replayed: _builtins.int = ...,
         data_shape: Global___DataShape | None = ...,
+        uptime_seconds: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_baseline", b"_baseline", "_entropy", b"_entropy", "baseline", b"baseline", "data_shape", b"data_shape", "entropy", b"entropy"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_baseline", b"_baseline", "_entropy", b"_entropy", "_uptime_seconds", b"_uptime_seconds", "baseline", b"baseline", "data_shape", b"data_shape", "entropy", b"entropy", "uptime_seconds", b"uptime_seconds"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_baseline", b"_baseline", "_entropy", b"_entropy", "baseline", b"baseline", "best", b"best", "data_shape", b"data_shape", "device_seconds", b"device_seconds", "elapsed_seconds", b"elapsed_seconds", "entropy", b"entropy", "epoch", b"epoch", "journal_problem", b"journal_problem", "leases_expired", b"leases_expired", "max_trials", b"max_trials", "message", b"message", "reason", b"reason", "search", b"search", "sequence", b"sequence", "state", b"state", "trials_failed", b"trials_failed", "trials_finished", b"trials_finished", "trials_leased", b"trials_leased", "trials_pending", b"trials_pending", "trials_replayed", b"trials_replayed", "trials_stopped_early", b"trials_stopped_early", "trials_succeeded", b"trials_succeeded", "updates", b"updates", "version_lag", b"version_lag", "workers", b"workers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_baseline", b"_baseline", "_entropy", b"_entropy", "_uptime_seconds", b"_uptime_seconds", "baseline", b"baseline", "best", b"best", "data_shape", b"data_shape", "device_seconds", b"device_seconds", "elapsed_seconds", b"elapsed_seconds", "entropy", b"entropy", "epoch", b"epoch", "journal_problem", b"journal_problem", "leases_expired", b"leases_expired", "max_trials", b"max_trials", "message", b"message", "reason", b"reason", "search", b"search", "sequence", b"sequence", "state", b"state", "trials_failed", b"trials_failed", "trials_finished", b"trials_finished", "trials_leased", b"trials_leased", "trials_pending", b"trials_pending", "trials_replayed", b"trials_replayed", "trials_stopped_early", b"trials_stopped_early", "trials_succeeded", b"trials_succeeded", "updates", b"updates", "uptime_seconds", b"uptime_seconds", "version_lag", b"version_lag", "workers", b"workers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__baseline: _TypeAlias = _typing.Literal["baseline"]  # noqa: Y015
     _WhichOneofArgType__baseline: _TypeAlias = _typing.Literal["_baseline", b"_baseline"]  # noqa: Y015
     _WhichOneofReturnType__entropy: _TypeAlias = _typing.Literal["entropy"]  # noqa: Y015
     _WhichOneofArgType__entropy: _TypeAlias = _typing.Literal["_entropy", b"_entropy"]  # noqa: Y015
+    _WhichOneofReturnType__uptime_seconds: _TypeAlias = _typing.Literal["uptime_seconds"]  # noqa: Y015
+    _WhichOneofArgType__uptime_seconds: _TypeAlias = _typing.Literal["_uptime_seconds", b"_uptime_seconds"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__baseline) -> _WhichOneofReturnType__baseline | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__entropy) -> _WhichOneofReturnType__entropy | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__uptime_seconds) -> _WhichOneofReturnType__uptime_seconds | None: ...
 
 Global___Summary: _TypeAlias = Summary  # noqa: Y015
 

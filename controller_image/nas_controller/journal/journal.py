@@ -188,6 +188,7 @@ class OpenLease:
     worker: str
     request_id: str
     attempt: int
+    granted_at: float  # Unix seconds
 
 
 @dataclass(frozen=True, slots=True)

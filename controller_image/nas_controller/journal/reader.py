@@ -46,6 +46,10 @@ _BEST = """JOIN results r ON r.trial = t.trial WHERE r.sequence IN (
     ORDER BY reward DESC, sequence LIMIT :limit OFFSET :offset
 ) ORDER BY r.reward DESC, r.sequence"""
 
+_OPEN_LEASES = """
+SELECT lease, trial, worker, request_id, attempt, granted_at FROM leases WHERE ended IS NULL ORDER BY trial
+"""
+
 _OPEN_TRIALS = f"""
 SELECT {_SAMPLED}, b.version, r.reward, coalesce(r.state = 'StoppedEarly', 0), coalesce(r.sequence, 0),
     (SELECT coalesce(sum(lost), 0) FROM leases WHERE trial = t.trial)
@@ -109,14 +113,13 @@ class SqliteReader(JournalReader):
         (epoch, last_batch, last_trial, last_sequence, started_at), *_ = self._query(_LAST)
         (version, policy), *_ = self._query("SELECT version, state FROM policy")
         (succeeded, failed, stopped_early, failures, device_seconds, expired, replayed), *_ = self._query(_TOTALS)
-        leases = "SELECT lease, trial, worker, request_id, attempt FROM leases WHERE ended IS NULL ORDER BY trial"
         return Recovered(
             epoch=epoch,
             version=version,
             state=policy,
             snapshots=dict(self._query("SELECT version, snapshot FROM snapshots ORDER BY version")),
             batches=self._open_batches(),
-            leases=tuple(OpenLease(*row) for row in self._query(leases)),
+            leases=tuple(OpenLease(*row) for row in self._query(_OPEN_LEASES)),
             last_batch=last_batch,
             last_trial=last_trial,
             last_sequence=last_sequence,

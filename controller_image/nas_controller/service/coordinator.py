@@ -83,12 +83,26 @@ class Coordinator:
 
     engine: Engine
     runner: JobRunner
+    started_at: float = field(default_factory=time.monotonic)
     workers: dict[str, Worker] = field(default_factory=dict)
     commits: CommitWaiter = field(default_factory=CommitWaiter)
     _drained: dict[str, bool] = field(default_factory=dict)  # names of workers that shall go: whether at once
     _waiters: dict[str, _Waiter] = field(default_factory=dict)  # by worker, the longest waiting first
     _work: asyncio.Event = field(default_factory=asyncio.Event)
     _finished: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    def __post_init__(self) -> None:
+        # Those that an earlier start of the controller gave an architecture. When an operator chooses who goes, it must
+        # not take them for idle until they have spoken.
+        for held in self.engine.leases.held():
+            self.workers[held.worker] = Worker(
+                held.worker,
+                leases.pool_of(held.token),
+                device="",
+                seen_at=self.started_at,
+                since=held.granted_at,
+                trial=held.trial,
+            )
 
     async def run(self) -> None:
         """Learns and looks at the clock until cancelled."""

@@ -121,6 +121,7 @@ class SearchService(rpc.SearchServiceServicer):
             journal_problem=engine.journal.problem(),
             leases_expired=progress.leases_expired,
             data_shape=shape_message(engine.data_shape),
+            uptime_seconds=time.monotonic() - self._coordinator.started_at,
         )
 
     def _worker(self, worker: Worker) -> pb.Worker:

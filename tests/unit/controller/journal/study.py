@@ -245,7 +245,7 @@ class Study:
                 for batch, trials in self.batches.items()
             ),
             leases=tuple(
-                OpenLease(held.lease, held.trial, held.worker, held.request_id, held.attempt)
+                OpenLease(held.lease, held.trial, held.worker, held.request_id, held.attempt, held.at)
                 for held in (t.held for t in self.trials)
                 if held
             ),

@@ -305,8 +305,8 @@ def test_an_open_batch_comes_back_with_its_rewards_and_lost_attempts(journal: Jo
 def test_a_lease_is_open_until_it_ends(journal: Journal) -> None:
     journal.write(batch(1, 1, 2), lease("a", 1), lease("b", 2)).result()
     assert journal.recover().leases == (
-        OpenLease("a", 1, "worker", "request-a", 1),
-        OpenLease("b", 2, "worker", "request-b", 1),
+        OpenLease("a", 1, "worker", "request-a", 1, 2.0),
+        OpenLease("b", 2, "worker", "request-b", 1, 2.0),
     )
     assert journal.ended_lease("a") is None
 
@@ -320,7 +320,7 @@ def test_a_lease_that_ended_without_result_can_be_taken_up_again_and_its_loss_st
     journal.write(batch(1, 1), lease("a", 1), LeaseEnded("a", 1, "Expired", 3.0), lease("a", 1)).result()
 
     recovered = journal.recover()
-    assert recovered.leases == (OpenLease("a", 1, "worker", "request-a", 1),)
+    assert recovered.leases == (OpenLease("a", 1, "worker", "request-a", 1, 2.0),)
     assert recovered.batches[0].attempts == {1: 1}
     assert journal.ended_lease("a") is None
 
