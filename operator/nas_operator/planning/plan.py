@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from nas_api.manifest.problems import format_path
 from nas_api.spec import NASSearch, NASSearchStatus
+from nas_api.spec.base import parse_duration
 from pydantic import ValidationError
 
 from nas_operator.actions import Action, Annotate, Create, Delete, DrainWorkers, Emit, Plan, WriteStatus
@@ -62,7 +63,8 @@ def _plan(search: NASSearch, observed: Observed, settings: Settings, now: dateti
     verdict = find_verdict(search, generation, previous, observed.summary, settled, problem, now)
     goes_at = controller_goes_at(search, verdict, generation)
 
-    pools = pool_states(search, observed, previous, worker_jobs(observed), settings)
+    jobs = worker_jobs(observed, parse_duration(search.spec.controller.lease.duration), now)
+    pools = pool_states(search, observed, previous, jobs, settings)
     slots = [_slots(pool, verdict, now) for pool in pools]
     reports = [
         pool_status.report(observed, pool, slot_plan, verdict.stage, now)

@@ -55,7 +55,7 @@ class WorkerJob:
         failure: the Job controller's words about it, with state Failed.
         workers: what the controller has heard of lately: one, but for the moments after a pod was lost.
         pods: the oldest first; none when they were not listed.
-        has_summary: whether a controller was there to tell of `workers`.
+        controller_knows: whether there is a controller, and it would have heard of its worker if that lived.
     """
 
     name: str
@@ -75,7 +75,7 @@ class WorkerJob:
     failure: str = ""
     workers: tuple[pb.Worker, ...] = ()
     pods: tuple[Object, ...] = field(default=(), repr=False)
-    has_summary: bool = False
+    controller_knows: bool = False
 
     @property
     def live(self) -> bool:
@@ -90,15 +90,15 @@ class WorkerJob:
     @property
     def up(self) -> bool:
         """Whether its worker is at work, as far as anybody can tell."""
-        return bool(self.workers) if self.has_summary else self.ready
+        return bool(self.workers) if self.controller_knows else self.ready
 
     def is_lost(self, now: datetime) -> bool:
         """Whether its pod is on a node that does not answer any more, as far as pods are listed."""
         return bool(self.pods) and is_lost(self.pods[-1], now)
 
     def has_settled(self, now: datetime) -> bool:
-        """Whether its worker has got over its start: it has registered, or there is no controller and it runs on."""
-        return self.up and (self.has_summary or self.runs_since(now - _SETTLED))
+        """Whether its worker has got over its start: it has registered, or nobody can tell and it runs on."""
+        return self.up and (bool(self.workers) or self.runs_since(now - _SETTLED))
 
     def runs_since(self, time: datetime) -> bool:
         """Whether its pod has run since then, as far as pods are listed."""
@@ -123,8 +123,15 @@ class WorkerJob:
         return tuple(sorted(ids - told))
 
 
-def worker_jobs(observed: Observed) -> dict[str, list[WorkerJob]]:
-    """The Jobs of a search by pool, in the order of their slots."""
+def worker_jobs(observed: Observed, lease_duration: timedelta, now: datetime) -> dict[str, list[WorkerJob]]:
+    """The Jobs of a search by pool, in the order of their slots.
+
+    Args:
+        observed: with what the controller says of workers.
+        lease_duration: in which a worker that lives speaks to its controller.
+        now: UTC.
+    """
+    restarted_at = _restarted_at(observed.summary, lease_duration, now)
     workers: defaultdict[str, list[pb.Worker]] = defaultdict(list)
     for worker in observed.summary.workers if observed.summary else ():
         if worker.alive:
@@ -135,16 +142,30 @@ def worker_jobs(observed: Observed) -> dict[str, list[WorkerJob]]:
     jobs: defaultdict[str, list[WorkerJob]] = defaultdict(list)
     for name, job in observed.jobs.items():
         own = [pod for pod in pods.get(name, ()) if _is_of(pod, job)]
-        read = _read(job, workers.get(name, []), own, observed.summary is not None)
+        read = _read(job, workers.get(name, []), own, observed.summary is not None, restarted_at)
         jobs[read.pool].append(read)
     for of_pool in jobs.values():
         of_pool.sort(key=lambda job: (-1 if job.slot is None else job.slot, job.name))
     return dict(jobs)
 
 
-def _read(job: Object, workers: list[pb.Worker], pods: list[Object], has_summary: bool) -> WorkerJob:
+def _restarted_at(summary: pb.Summary | None, lease_duration: timedelta, now: datetime) -> datetime | None:
+    """When the controller was started anew. None: long ago, so that it has heard of every worker; or never."""
+    # A controller of an earlier version does not say how long it has been up.
+    if summary is None or summary.epoch < 2 or not summary.HasField("uptime_seconds"):
+        return None
+    uptime = timedelta(seconds=summary.uptime_seconds)
+    return now - uptime if uptime < lease_duration else None
+
+
+def _read(
+    job: Object, workers: list[pb.Worker], pods: list[Object], has_summary: bool, restarted_at: datetime | None
+) -> WorkerJob:
     labels, annotations, status = labels_of(job), annotations_of(job), status_of(job)
     failed, complete = condition_of(job, "Failed"), condition_of(job, "Complete")
+    created_at = parse_time(job["metadata"].get("creationTimestamp"))
+    # A worker that an earlier start of the controller knew may not have spoken to this one yet.
+    may_be_unheard = restarted_at is not None and created_at is not None and created_at <= restarted_at
     return WorkerJob(
         name=name_of(job),
         uid=str(job["metadata"].get("uid") or ""),
@@ -155,15 +176,15 @@ def _read(job: Object, workers: list[pb.Worker], pods: list[Object], has_summary
         deleting=is_deleting(job),
         suspended=bool((job.get("spec") or {}).get("suspend")),
         ready=bool(status.get("ready")),
-        created_at=parse_time(job["metadata"].get("creationTimestamp")),
+        created_at=created_at,
         failed_at=parse_time(failed.get("lastTransitionTime")) if failed else None,
         draining_since=parse_time(annotations.get(DRAINING_ANNOTATION)),
         drain_timeout=_duration(annotations.get(DRAIN_TIMEOUT_ANNOTATION)),
         retry=whole_number(annotations.get(RETRY_ANNOTATION), 0) or 0,
         failure=str(failed.get("message") or failed.get("reason") or "") if failed else "",
         workers=tuple(workers),
+        controller_knows=has_summary and (bool(workers) or not may_be_unheard),
         pods=tuple(sorted(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp") or ""))),
-        has_summary=has_summary,
     )
 
 

@@ -84,7 +84,7 @@ def _problem_of(job: WorkerJob, warnings: Mapping[str, list[Object]], part: Part
 
 def _silence(job: WorkerJob, now: datetime) -> Problem | None:
     """A pod that runs, and a controller that has not heard of it."""
-    if not (job.has_summary and job.runs_since(now - _PATIENCE)):
+    if not (job.controller_knows and job.runs_since(now - _PATIENCE)):
         return None
     return Problem(
         "WorkersSilent",

@@ -63,8 +63,10 @@ class SimulatedCluster:
         self.statuses_written: dict[str, datetime] = {}
         self.events: list[Emit] = []
 
-        # The controller. What it keeps in its journal outlives it, the workers that it knows do not.
+        # The controller. What it keeps in its journal outlives it, idle workers that it knows do not.
         self.controller_up = False
+        self.epoch = 0
+        self.epoch_began = self.now
         self.workers: dict[str, pb.Worker] = {}
         self.asked_to_go: set[str] = set()
         self.state = pb.Summary.RUNNING
@@ -199,9 +201,13 @@ class SimulatedCluster:
         }
 
     def start_controller(self) -> None:
-        """It starts, or starts anew: it knows no workers, and has read the manifest as it is now."""
+        """It starts, or starts anew: it knows the workers that train, and has read the manifest as it is now."""
         self.controller_up = True
-        self.workers.clear()
+        self.epoch += 1
+        self.epoch_began = self.now
+        self.workers = {name: worker for name, worker in self.workers.items() if worker.trial_id}
+        for worker in self.workers.values():
+            worker.draining = False
         self.asked_to_go.clear()
         if self.ended and self.finished < self.max_trials:
             self.state = pb.Summary.RUNNING
@@ -338,6 +344,8 @@ class SimulatedCluster:
             state=self.state,
             reason=self.reason,
             message=self.message,
+            epoch=self.epoch,
+            uptime_seconds=(self.now - self.epoch_began).total_seconds(),
             trials_finished=self.finished,
             trials_succeeded=self.finished,
             max_trials=self.max_trials,

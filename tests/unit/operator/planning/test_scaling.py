@@ -121,6 +121,17 @@ def test_then_idle_ones_and_then_those_that_have_trained_for_the_shortest() -> N
     assert cluster.draining("gpus") == [0, 1, 3]
 
 
+def test_so_do_those_of_which_a_controller_that_was_started_anew_has_not_heard_yet() -> None:
+    cluster = started(5)
+    cluster.worker("gpus", 3).trial_id = 0
+    cluster.halted.add("workers")
+    cluster.tick(1)
+    cluster.start_controller()
+    cluster.scale("gpus", 3)
+    cluster.reconcile()
+    assert cluster.draining("gpus") == [0, 3]
+
+
 def test_a_worker_finishes_what_it_trains_before_it_goes() -> None:
     cluster = started(3)
     cluster.scale("gpus", 1)

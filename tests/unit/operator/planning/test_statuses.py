@@ -6,6 +6,7 @@ import pytest
 from nas_api.rpc import trials_pb2 as pb
 from nas_api.spec import NASSearchStatus
 from nas_operator.actions import Emit, WriteStatus
+from nas_operator.planning.plan import plan
 from nas_operator.settings import Settings
 
 from tests.unit.operator.planning.simulated_cluster import SimulatedCluster
@@ -126,6 +127,78 @@ def test_a_status_that_cannot_be_read_is_written_anew(cluster: SimulatedCluster)
     cluster.settle()
     assert cluster.search["status"]["conditions"][0]["reason"] == good["conditions"][0]["reason"]
     assert cluster.condition("Ready", "gpus")["status"] == "True"
+
+
+# A controller that was started anew. ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def restarted(cluster: SimulatedCluster) -> SimulatedCluster:
+    """One of the workers was idle, and has not spoken to its controller since that was started anew."""
+    cluster.worker("gpus", 0).trial_id = 0
+    cluster.halted.add("workers")
+    cluster.tick(100)
+    cluster.start_controller()
+    assert len(cluster.workers) == 2
+    return cluster
+
+
+def test_a_worker_counts_as_being_at_work_while_it_may_not_have_found_its_new_controller_yet(
+    restarted: SimulatedCluster,
+) -> None:
+    restarted.said()
+    restarted.tick(59)
+    restarted.statuses_written.clear()
+    restarted.reconcile()
+    assert restarted.condition("Ready", "gpus")["message"] == "3 workers at work."
+    assert restarted.condition("Ready")["status"] == "True"
+    assert restarted.search["status"]["workers"] == {"wanted": 3, "alive": 3, "busy": 2}
+    assert restarted.said() == []
+
+
+def test_a_worker_that_has_not_found_its_new_controller_within_the_duration_of_a_lease_is_not_at_work(
+    restarted: SimulatedCluster,
+) -> None:
+    restarted.tick(60)
+    restarted.reconcile()
+    assert restarted.condition("Ready", "gpus")["reason"] == "WorkersStarting"
+    assert restarted.condition("Ready", "gpus")["message"] == "2 of 3 workers at work."
+
+
+def test_a_worker_that_was_made_after_its_controller_is_at_work_when_that_knows_it(restarted: SimulatedCluster) -> None:
+    restarted.tick(1)
+    restarted.scale("gpus", 4)
+    restarted.reconcile()
+    restarted.work()
+    restarted.reconcile()
+    assert restarted.condition("Ready", "gpus")["message"] == "3 of 4 workers at work."
+
+
+def test_workers_are_not_at_work_before_the_very_first_controller_knows_them() -> None:
+    cluster = SimulatedCluster(pools=[{"name": "gpus"}])
+    cluster.halted.update({"StatefulSets", "workers"})
+    for _ in range(2):
+        cluster.reconcile()
+        cluster.work()
+    cluster.tick(5)
+    cluster.halted.remove("StatefulSets")
+    cluster.work()
+    cluster.reconcile()
+    assert cluster.condition("Ready", "gpus")["message"] == "0 of 1 worker at work."
+
+
+def test_the_time_of_a_controller_that_does_not_say_how_long_it_runs_counts_for_nothing(
+    restarted: SimulatedCluster,
+) -> None:
+    observed = restarted.observe()
+    assert observed.summary is not None
+    observed.summary.ClearField("uptime_seconds")
+    [ready] = [
+        action.status["conditions"][0]
+        for action in plan(observed, restarted.settings, restarted.now).actions
+        if isinstance(action, WriteStatus) and action.kind == "NASPool"
+    ]
+    assert ready["reason"] == "WorkersStarting"
 
 
 # Events. ------------------------------------------------------------------------------------------------------------
