@@ -76,7 +76,9 @@ def _describe_choices(space: DiscreteSpace) -> str:
     return f"choices {', '.join(names)}; {_size(space.size())} architectures"
 
 
-def _size(count: int) -> str:
+def _size(count: int | None) -> str:
+    if count is None:
+        return "too many conditions to count the"
     return f"{count:,}" if count < 10**6 else f"{Decimal(count):.1e}".replace("e+", "e")
 
 

@@ -5,7 +5,7 @@ an API server's schema, which knows no recursion, can have.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Self
 
 from annotated_types import Ge, Le
@@ -15,6 +15,7 @@ from nas_api.spec.base import SpecModel
 
 MOST_DECISIONS = 1000
 MOST_ROUNDS = 100
+_MOST_STATES = 10_000  # told apart in counting a space
 
 
 def _integer_if_whole(value: bool | int | float | str) -> bool | int | float | str:
@@ -36,7 +37,7 @@ ChoiceValue = Annotated[
     Field(json_schema_extra={"format": "choice-value"}),
     AfterValidator(_integer_if_whole),
 ]  # fmt: skip
-Values = dict[str, tuple[ChoiceValue, ...]]
+_Offered = dict[str, tuple[ChoiceValue, ...]]
 _Condition = ChoiceValue | Annotated[tuple[ChoiceValue, ...], Field(min_length=1, max_length=64)]
 Conditions = dict[Annotated[str, Field(max_length=63)], _Condition]
 
@@ -115,7 +116,7 @@ class DiscreteSpace(SpecModel):
     def _makes_sense(self) -> Self:
         names = [entry.name for entry in self.choices]
         _refuse_twice(names, "two choices are named")
-        before: Values = {}
+        before: _Offered = {}
         longest = 0
         for entry in self.choices:
             _check_conditions(entry, before, self)
@@ -142,48 +143,50 @@ class DiscreteSpace(SpecModel):
             )
         return self
 
-    def size(self) -> int:
-        """How many architectures there are."""
-        # Architectures so far, by what was chosen of that which something later depends on.
-        counts: Counter[tuple[tuple[str, ChoiceValue], ...]] = Counter({(): 1})
-        for index, entry in enumerate(self.choices):
-            needed = _depended_on(self.choices[index + 1 :])
-            grown: Counter[tuple[tuple[str, ChoiceValue], ...]] = Counter()
-            for state, count in counts.items():
-                chosen = dict(state)
-                if not entry.holds(chosen):
-                    ways: Iterable[tuple[dict[str, ChoiceValue], int]] = [(chosen, 1)]
-                elif entry.choices:
-                    ways = [(chosen, _size_of_round(entry.choices, chosen) ** entry.rounds(chosen))]
-                elif entry.name in needed:
-                    ways = [({**chosen, entry.name: value}, 1) for value in entry.values]
-                else:
-                    ways = [(chosen, len(entry.values))]
-                for result, number in ways:
-                    kept = tuple((name, value) for name, value in result.items() if name in needed)
-                    grown[kept] += count * number
-            counts = grown
-        return counts.total()
+    def size(self) -> int | None:
+        """How many architectures there are; None: so much depends on so much that it would take long to tell."""
+        return _count(self.choices, {})
 
 
-def _size_of_round(choices: tuple[Choice, ...], chosen: Mapping[str, ChoiceValue]) -> int:
-    if not choices:
-        return 1
-    first, *others = choices
-    rest = tuple(others)
-    if not first.holds(chosen):
-        return _size_of_round(rest, chosen)
-    if first.name not in {name for choice in rest for name in choice.when}:
-        return len(first.values) * _size_of_round(rest, chosen)
-    return sum(_size_of_round(rest, {**chosen, first.name: value}) for value in first.values)
+_State = tuple[tuple[str, ChoiceValue], ...]
 
 
-def _depended_on(entries: Iterable[ChoiceOrRepeat]) -> set[str]:
+def _count(entries: Sequence[Choice | ChoiceOrRepeat], outside: Mapping[str, ChoiceValue]) -> int | None:
+    """In how many ways `entries` can come out, given what was chosen outside of them."""
+    # The ways so far, by what was chosen of that which something later depends on.
+    counts: Counter[_State] = Counter({(): 1})
+    for index, entry in enumerate(entries):
+        needed = _depended_on(entries[index + 1 :])
+        grown: Counter[_State] = Counter()
+        for state, count in counts.items():
+            chosen = {**outside, **dict(state)}
+            kept = tuple((name, value) for name, value in state if name in needed)
+            if not entry.holds(chosen):
+                grown[kept] += count
+            elif isinstance(entry, ChoiceOrRepeat) and entry.choices:
+                ways = _count(entry.choices, chosen)
+                if ways is None:
+                    return None
+                grown[kept] += count * ways ** entry.rounds(chosen)
+            elif entry.name in needed:
+                for value in entry.values:
+                    grown[*kept, (entry.name, value)] += count
+            else:
+                grown[kept] += count * len(entry.values)
+        if len(grown) > _MOST_STATES:
+            return None
+        counts = grown
+    return counts.total()
+
+
+def _depended_on(entries: Iterable[Choice | ChoiceOrRepeat]) -> set[str]:
     names: set[str] = set()
     for entry in entries:
-        names |= entry.when.keys() | {name for choice in entry.choices for name in choice.when}
-        if isinstance(entry.repeat, str):
-            names.add(entry.repeat)
+        names |= entry.when.keys()
+        if isinstance(entry, ChoiceOrRepeat):
+            names.update(name for choice in entry.choices for name in choice.when)
+            if isinstance(entry.repeat, str):
+                names.add(entry.repeat)
     return names
 
 
@@ -198,7 +201,7 @@ def _check_values(name: str, values: tuple[ChoiceValue, ...]) -> None:
         raise ValueError(f"{name!r} lists a value twice: {_listed(values)}")
 
 
-def _check_conditions(entry: Choice | ChoiceOrRepeat, before: Values, space: DiscreteSpace) -> None:
+def _check_conditions(entry: Choice | ChoiceOrRepeat, before: _Offered, space: DiscreteSpace) -> None:
     for name, values in entry.when.items():
         if name not in before:
             raise ValueError(f"{entry.name!r} has a condition on {name!r}, {_why_not_before(name, entry.name, space)}")
@@ -210,7 +213,7 @@ def _check_conditions(entry: Choice | ChoiceOrRepeat, before: Values, space: Dis
                 )
 
 
-def _most_rounds(entry: ChoiceOrRepeat, before: Values, space: DiscreteSpace) -> int:
+def _most_rounds(entry: ChoiceOrRepeat, before: _Offered, space: DiscreteSpace) -> int:
     if isinstance(entry.repeat, int):
         return entry.repeat
     assert entry.repeat is not None

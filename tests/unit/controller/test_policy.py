@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from nas_api import spec
 from nas_controller.policy import LSTMPolicy
 from nas_controller.proposal import Proposal
-from nas_controller.spaces import ConvNetSpace, Space, Step
+from nas_controller.spaces import ConvNetSpace, DiscreteSpace, RecurrentCellSpace, Space, Step
 from torch import Tensor
 
 torch.set_num_threads(1)
@@ -126,7 +126,40 @@ def test_a_replay_gives_the_log_probability_that_samples_were_drawn_with_and_tha
 ) -> None:
     policy = make(space, description, seed=data.draw(st.integers(0, 2**32)))
     most = max((kind.choices for kind in space.kinds if kind.anchor), default=0) + 1
-    samples = policy.sample(count, data.draw(st.integers(1, most)), torch.Generator().manual_seed(1))
+    check_replay(policy, space, count, data.draw(st.integers(1, most)))
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        RecurrentCellSpace(spec.RecurrentCellSpace(base=3)),
+        DiscreteSpace(
+            spec.DiscreteSpace.model_validate(
+                {
+                    "choices": [
+                        {"name": "depth", "values": [1, 2, 3]},
+                        {"name": "width", "values": [64]},
+                        {
+                            "name": "layers",
+                            "repeat": "depth",
+                            "choices": [
+                                {"name": "heads", "values": [2, 4]},
+                                {"name": "window", "values": [8, 16, 32], "when": {"heads": 4}},
+                            ],
+                        },
+                    ]
+                }
+            )
+        ),
+    ],
+    ids=["RecurrentCell", "Discrete"],
+)
+def test_so_does_a_replay_of_samples_of_the_other_spaces(space: Space) -> None:
+    check_replay(make(space, spec.Policy(init_scale=1.0)), space, count=12, depth=space.depth(0))
+
+
+def check_replay(policy: LSTMPolicy, space: Space, count: int, depth: int) -> None:
+    samples = policy.sample(count, depth, torch.Generator().manual_seed(1))
 
     with torch.no_grad():
         evaluation = policy.evaluate(samples.proposals)

@@ -18,6 +18,8 @@ from nas_api.architectures import (
 )
 from nas_controller.spaces import ConvNetSpace, Kind, build_space
 
+from tests.unit.controller.spaces.walking import every_architecture, names, walk_at_random
+
 ALL_TYPES = ("Convolution", "MaxPooling", "AveragePooling", "BatchNormalization")
 
 
@@ -41,26 +43,6 @@ specs = st.builds(
 )
 
 
-def walk_at_random(space: ConvNetSpace, depth: int, seed: int) -> tuple[tuple[int, ...], ConvNet]:
-    generator = random.Random(seed)
-    decisions: list[int] = []
-    walk = space.walk(depth)
-    try:
-        step = next(walk)
-        while True:
-            kind = space.kinds[step.kind]
-            assert step.predecessors <= kind.choices if kind.anchor else step.predecessors == 0
-            decisions.append(generator.randrange(2**step.predecessors if kind.anchor else kind.choices))
-            step = walk.send(decisions[-1])
-    except StopIteration as stop:
-        return tuple(decisions), stop.value
-
-
-def names(space: ConvNetSpace, depth: int) -> list[str]:
-    decisions, _ = walk_at_random(space, depth, 0)
-    return [space.kinds[step.kind].name for step in space.trace(decisions, depth)[0]]
-
-
 @given(specs, st.integers(1, 5), st.integers(0, 2**32))
 def test_every_walk_ends_in_a_valid_network_that_its_decisions_decode_to_and_that_encodes_to_them(
     description: spec.ConvNetSpace, depth: int, seed: int
@@ -68,6 +50,7 @@ def test_every_walk_ends_in_a_valid_network_that_its_decisions_decode_to_and_tha
     space = ConvNetSpace(description)
     depth = min(depth, description.layers.max)
     decisions, network = walk_at_random(space, depth, seed)
+    assert isinstance(network, ConvNet)
 
     assert parse_architecture(network.to_json()) == network
     assert len(network.layers) == depth
@@ -82,6 +65,7 @@ def test_a_network_is_in_the_space_in_every_order_in_which_layers_follow_their_i
     space = ConvNetSpace(description)
     depth = description.layers.max
     _, network = walk_at_random(space, depth, seed)
+    assert isinstance(network, ConvNet)
     order: list[int] = []
     while len(order) < depth:
         ready = [i for i in range(depth) if i not in order and set(network.layers[i].inputs) <= set(order)]
@@ -111,13 +95,15 @@ def test_the_default_space_decides_height_width_filters_and_inputs_of_each_layer
         Kind("filters", 4),
         Kind("anchor", 19, anchor=True),
     )
-    assert names(space, 2) == ["filterHeight", "filterWidth", "filters", "anchor"] * 2  # type: ignore[arg-type]
+    decisions, _ = walk_at_random(space, 2, 0)
+    assert names(space, decisions, 2) == ["filterHeight", "filterWidth", "filters", "anchor"] * 2
 
 
 def test_strides_are_decided_when_there_is_more_than_one() -> None:
     space = ConvNetSpace(spec.ConvNetSpace(strides=(1, 2, 3), skip_connections=False))
 
-    assert names(space, 1) == ["filterHeight", "filterWidth", "strideHeight", "strideWidth", "filters"]
+    decisions, _ = walk_at_random(space, 1, 0)
+    assert names(space, decisions, 1) == ["filterHeight", "filterWidth", "strideHeight", "strideWidth", "filters"]
 
 
 def test_a_single_choice_is_no_decision() -> None:
@@ -229,3 +215,13 @@ def test_networks_of_a_space_can_be_counted_and_drawn_like_any_other() -> None:
     assert hash(network) == hash(built)
     assert network.to_json() == built.to_json()
     assert network.count_parameters(ImageShape(3, 8, 8), 10) == built.count_parameters(ImageShape(3, 8, 8), 10)
+
+
+def test_its_size_is_the_number_of_its_sequences_of_decisions() -> None:
+    description = spec.ConvNetSpace(
+        layers=spec.DepthSchedule(initial=2, max=2), layer_types=ALL_TYPES, filter_heights=(1, 3), filter_widths=(1,),
+        filters=(4, 8, 16), strides=(1, 2), skip_connections=False,
+    )  # fmt: skip
+    assert description.size(2) == len(list(every_architecture(ConvNetSpace(description), 2)))
+    # An anchor at layer i has a bit for each of the layers before it.
+    assert description.model_copy(update={"skip_connections": True}).size(4) == description.size(4) * 2 ** (1 + 2 + 3)
