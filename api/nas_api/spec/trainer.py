@@ -25,14 +25,16 @@ USER_TASK_PATTERN = r"^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*$"
 
 
 class Optimizer(SpecModel):
-    """Stochastic gradient descent with Nesterov momentum (paper, section 4.1)."""
+    """How the weights of a child network are learned. The default is the paper's for images (section 4.1)."""
 
+    type: Literal["SGD", "AdamW"] = "SGD"
+    """SGD: with Nesterov momentum. AdamW: Adam with decoupled weight decay; its learning rates are about 0.001."""
     learning_rate: float = Field(default=0.1, gt=0, le=100)
     """The learning rate at its highest."""
     momentum: float = Field(default=0.9, ge=0, lt=1)
-    """Nesterov momentum. 0 for none."""
+    """Nesterov momentum, 0 for none. With AdamW: decay of the mean of the gradients (beta 1)."""
     weight_decay: float = Field(default=1e-4, ge=0, le=1)
-    """Factor of the L2 penalty on the weights."""
+    """Factor of the L2 penalty on the weights. With AdamW: part that they lose, times the learning rate, in a step."""
     schedule: Literal["Constant", "Cosine", "Step"] = "Cosine"
     """Cosine: from the highest to zero over the epochs. Step: a tenth after half and after three quarters of the
     epochs."""
@@ -44,15 +46,59 @@ class Dataset(SpecModel):
     """The data. A task of your own is given `path` and does the rest itself."""
 
     path: LongText = "digits"
-    """`digits` (1,797 handwritten digits of 8x8 pixels, built in), or a path or fsspec URI of CIFAR-10 batches, IDX
-    files, an .npz file or a folder of class folders. Fetched once by each worker."""
+    """A path or fsspec URI, fetched once by each worker. For images: CIFAR-10 batches, IDX files, an .npz file or a
+    folder of class folders, or `digits` (1,797 handwritten digits of 8x8 pixels, built in). For language: a folder with
+    the texts train.txt, valid.txt and test.txt (or ptb.train.txt and so on), one text file, or `pydoc` (the reference
+    of the language that comes with Python: a third of a megabyte of English, another with each version of Python)."""
     format: Literal["Auto", "CIFAR10", "IDX", "NPZ", "ImageFolder"] = "Auto"
-    """How the files are written. Auto: told by their names."""
+    """How the files of images are written. Auto: told by their names."""
     validation_fraction: float = Field(default=0.1, gt=0, lt=1)
-    """Part of the training set that is held out to measure the reward, chosen by the search's seed. The test set is
-    never touched by the search."""
+    """Part of the training set that is held out to measure the reward: of images chosen by the search's seed, of a
+    text that has no file for it (valid.txt) the end. The test set is never touched by the search; of a text in one file
+    it is as much again, at the very end."""
     image_size: int | None = Field(default=None, ge=1, le=1024)
     """Images of an ImageFolder are resized and centre-cropped to this height and width, in pixels."""
+
+
+class LanguageModel(SpecModel):
+    """The network around a recurrent cell, and how texts are cut, with `task: language-model`.
+
+    The defaults are those of the medium model of Zaremba, Sutskever & Vinyals (2014), which the paper adopts for the
+    Penn Treebank (section 4.2). A batch size of 20 belongs to them (`trainer.batchSize`): so many pieces of the text
+    are read side by side.
+    """
+
+    level: Literal["Words", "Characters"] = "Words"
+    """What a token is. Words: whatever stands between white space, and the end of a line (`<eos>`). Characters: every
+    one, line ends included."""
+    max_vocabulary: int = Field(default=10_000, ge=2, le=10_000_000)
+    """Most different tokens, `<unk>` and `<eos>` included. The commonest of the training text are kept; the others
+    become `<unk>`, and so does what occurs only in other texts."""
+    hidden_size: int = Field(default=650, ge=1, le=65_536)
+    """Features of the hidden state and of the memory of each layer. A cell of base N has N * hiddenSize * (hiddenSize +
+    features of its input) weights."""
+    embedding_size: int | None = Field(default=None, ge=1, le=65_536)
+    """Features of the embedding of a token. As many as `hiddenSize` by default."""
+    layers: int = Field(default=2, ge=1, le=16)
+    """Layers of the cell, one above the other, each with weights of its own."""
+    shared_embeddings: bool = False
+    """Whether one matrix holds the embeddings of the tokens and the weights of the scores (Press & Wolf 2017). Needs as
+    many features in an embedding as in a hidden state."""
+    dropout: float = Field(default=0.5, ge=0, lt=1)
+    """Part of the features that is dropped at random where they enter and leave a layer."""
+    bptt: int = Field(default=35, ge=1, le=10_000)
+    """Steps over which gradients flow back (truncated back-propagation through time). The state is carried on."""
+    gradient_clipping: float = Field(default=5.0, gt=0, le=1e9)
+    """Largest norm of the gradient of all weights: a longer one is shortened to it."""
+
+    @model_validator(mode="after")
+    def _shared_embeddings_fit(self) -> Self:
+        if self.shared_embeddings and self.embedding_size not in (None, self.hidden_size):
+            raise ValueError(
+                f"sharedEmbeddings need embeddingSize ({self.embedding_size}) and hiddenSize ({self.hidden_size}) to "
+                "be equal: leave embeddingSize out"
+            )
+        return self
 
 
 class Volume(SpecModel):
@@ -107,11 +153,13 @@ class Trainer(SpecModel):
     epochs: int = Field(default=50, ge=1, le=100_000)
     """Epochs of training of each child network."""
     batch_size: int = Field(default=128, ge=1, le=1_000_000)
-    """Samples of a training step."""
+    """Samples of a training step. With `task: language-model`: pieces of the text that are read side by side."""
     optimizer: Optimizer = Optimizer()
     """How the weights of a child network are learned."""
     dataset: Dataset = Dataset()
     """The data that child networks are trained and measured on."""
+    language_model: LanguageModel = LanguageModel()
+    """With `task: language-model`."""
     augmentation: Literal["Auto", "None", "CropFlip", "Crop"] = "Auto"
     """Of the training images. CropFlip: pad by an eighth, crop at random, flip half of the images. Crop: without the
     flip. Auto: CropFlip for images of at least 24x24 pixels, else None."""
@@ -144,6 +192,19 @@ class Trainer(SpecModel):
             raise ValueError(
                 f"task {self.task!r} is neither built in ({', '.join(BUILT_IN_TASKS)}) nor of the form module:function"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _data_suit_the_task(self) -> Self:
+        built_in = {"image-classification": "digits", "language-model": "pydoc"}
+        for task, path in built_in.items():
+            if self.task in built_in and self.task != task and self.dataset.path == path:
+                raise ValueError(
+                    f"dataset.path {path!r} is for {task}: for {self.task} use {built_in[self.task]!r}, or data of "
+                    "your own"
+                )
+        if self.task == "language-model" and self.dataset.format != "Auto":
+            raise ValueError(f"dataset.format {self.dataset.format} is one of images: leave it out for language-model")
         return self
 
     @field_validator("volumes")

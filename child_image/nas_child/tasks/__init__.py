@@ -15,6 +15,10 @@ def load_task(trainer: Trainer) -> Task:
         from nas_child.tasks.user import UserTask, import_function
 
         return UserTask(import_function(trainer.task))
+    if trainer.task == "language-model":
+        from nas_child.tasks.language_model import LanguageModelTask
+
+        return LanguageModelTask()
     from nas_child.tasks.image_classification import ImageClassification
 
     return ImageClassification()

@@ -1,6 +1,5 @@
 """`train`: the one training loop, for the trials of a search and for the final training of an architecture."""
 
-import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,7 +11,8 @@ from torch.nn import functional
 from nas_child.data.division import Division
 from nas_child.data.standardization import Standardization
 from nas_child.training.batches import Augmentation, Batches, augment
-from nas_child.training.schedule import learning_rate_factor
+from nas_child.training.optimizer import build_optimizer, set_learning_rate
+from nas_child.training.precision import autocast, half_precision
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,17 +78,10 @@ def train(
     training = Batches(data.training, trainer.batch_size, device)
     evaluation = Batches(data.evaluation, trainer.batch_size, device)
     augmentation = _augmentation(trainer, data)
-    half = _half_precision(trainer, device)
+    half = half_precision(trainer, device)
     # Channels innermost: tensor cores want it, and on a CPU it saves up to a fifth of the time.
     network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in the stubs
-    optimizer = torch.optim.SGD(
-        network.parameters(),
-        lr=trainer.optimizer.learning_rate,
-        momentum=trainer.optimizer.momentum,
-        nesterov=trainer.optimizer.momentum > 0,
-        weight_decay=trainer.optimizer.weight_decay,
-        fused=True,
-    )
+    optimizer = build_optimizer(network, trainer.optimizer)
     # Gradients of float16 underflow unless the loss is scaled up.
     scaler = torch.amp.GradScaler(device.type, enabled=half is torch.float16)
     generator = torch.Generator().manual_seed(seed)
@@ -99,13 +92,10 @@ def train(
         total = torch.zeros((), device=device)  # stays there until the end of the epoch, so that nothing waits for it
         for step, (images, labels) in enumerate(training.shuffled(generator)):
             progress = epoch + (step + 0.5) / training.count
-            for group in optimizer.param_groups:
-                group["lr"] = trainer.optimizer.learning_rate * learning_rate_factor(
-                    trainer.optimizer, progress, epochs
-                )
+            set_learning_rate(optimizer, trainer.optimizer, progress, epochs)
             inputs = augment(standardize(images), augmentation, generator)
             optimizer.zero_grad()
-            with _autocast(device, half):
+            with autocast(device, half):
                 loss = functional.cross_entropy(network(_channels_last(inputs)), labels)
             scaler.scale(loss).backward()
             scaler.step(optimizer)
@@ -125,7 +115,7 @@ def _evaluate(
     network.eval()
     total = torch.zeros((), device=batches.device)
     correct = torch.zeros((), dtype=torch.int64, device=batches.device)
-    with torch.inference_mode(), _autocast(batches.device, half):
+    with torch.inference_mode(), autocast(batches.device, half):
         for images, labels in batches.in_order():
             scores = network(_channels_last(standardize(images))).float()
             total += functional.cross_entropy(scores, labels, reduction="sum")
@@ -135,24 +125,6 @@ def _evaluate(
 
 def _channels_last(images: Tensor) -> Tensor:
     return images.contiguous(memory_format=torch.channels_last)
-
-
-def _autocast(device: torch.device, half: torch.dtype | None) -> contextlib.AbstractContextManager[None]:
-    return torch.autocast(device.type, dtype=half) if half else contextlib.nullcontext()
-
-
-def _half_precision(trainer: Trainer, device: torch.device) -> torch.dtype | None:
-    """The type of mixed precision, None for float32 throughout."""
-    match trainer.precision:
-        case "BFloat16":
-            return torch.bfloat16
-        case "Float16":
-            return torch.float16
-        case "Auto":
-            native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-            return torch.bfloat16 if native else None
-        case "Float32":
-            return None
 
 
 def _augmentation(trainer: Trainer, data: Division) -> Augmentation:
