@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from nas_api.spec.nassearch import IMMUTABLE_FIELDS
 from nas_api.spec.trainer import (
+    BUILT_IN_IMAGES,
     BUILT_IN_TASKS,
+    BUILT_IN_TEXT,
     ENVIRONMENT_NAME_PATTERN,
     LOWER_IS_BETTER,
     RESERVED_MOUNT_PATHS,
@@ -123,6 +125,27 @@ NASSEARCH_RULES = (
         "spec.trainer",
         "self.optimizer.warmupEpochs <= double(self.epochs)",
         "optimizer.warmupEpochs must not be more than epochs",
+    ),
+    *(
+        Rule(
+            "spec.trainer",
+            f"self.task != '{task}' || self.dataset.path != '{path}'",
+            f"dataset.path '{path}' is not for {task}: use '{suitable}', or data of your own",
+        )
+        for task, path, suitable in (
+            ("image-classification", BUILT_IN_TEXT, BUILT_IN_IMAGES),
+            ("language-model", BUILT_IN_IMAGES, BUILT_IN_TEXT),
+        )
+    ),
+    Rule(
+        "spec.trainer",
+        "self.task != 'language-model' || self.dataset.format == 'Auto'",
+        "dataset.format is for images: leave it out for language-model",
+    ),
+    Rule(
+        "spec.trainer.languageModel",
+        "!self.sharedEmbeddings || !has(self.embeddingSize) || self.embeddingSize == self.hiddenSize",
+        "sharedEmbeddings need embeddingSize and hiddenSize to be equal: leave embeddingSize out",
     ),
     Rule(
         "spec.reward",

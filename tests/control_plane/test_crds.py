@@ -36,6 +36,11 @@ def both(first: Object, second: Object) -> Object:
 
 
 USER_TASK = both(at("trainer.task", "my_task:train"), at("reward.metric", "score"))
+LANGUAGE = {
+    "searchSpace": {"type": "RecurrentCell"},
+    "trainer": {"task": "language-model", "dataset": {"path": "pydoc"}},
+    "reward": {"metric": "val_perplexity", "aggregate": "Min", "window": "all", "scale": 80, "exponent": -3},
+}
 
 
 def choices(path: str) -> tuple[list[Any], list[Any]]:
@@ -63,6 +68,16 @@ def example(rule: Rule) -> tuple[Object, Object]:
             refused, accepted = "some", "all"
         case "task":
             refused, accepted = "nonsense", "image-classification"
+        case "trainer" if "not for image-classification" in message:
+            refused, accepted = ({"dataset": {"path": path}} for path in ("pydoc", "digits"))
+        case "trainer" if "not for language-model" in message:
+            return both(LANGUAGE, at("trainer.dataset.path", "digits")), LANGUAGE
+        case "trainer" if "dataset.format" in message:
+            return both(LANGUAGE, at("trainer.dataset.format", "IDX")), LANGUAGE
+        case "languageModel":
+            refused, accepted = (
+                {"sharedEmbeddings": True, "hiddenSize": 20, "embeddingSize": size} for size in (10, 20)
+            )
         case "trainer":
             refused, accepted = ({"epochs": epochs, "optimizer": {"warmupEpochs": 3.5}} for epochs in (3, 4))
         case "reward":

@@ -18,6 +18,9 @@ BUILT_IN_TASKS = {
 TRAINED_SPACES: dict[str, SpaceType] = {"image-classification": "ConvNet", "language-model": "RecurrentCell"}
 # Metrics that are better when lower, by the end of their names.
 LOWER_IS_BETTER = ("loss", "perplexity")
+# The data that come with KubeNAS and with Python.
+BUILT_IN_IMAGES = "digits"
+BUILT_IN_TEXT = "pydoc"
 # Where the pods of workers have volumes of ours.
 RESERVED_MOUNT_PATHS = ("/etc/kubenas", "/tmp", "/dev/shm", "/var/cache/kubenas")  # noqa: S108
 ENVIRONMENT_NAME_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
@@ -45,7 +48,7 @@ class Optimizer(SpecModel):
 class Dataset(SpecModel):
     """The data. A task of your own is given `path` and does the rest itself."""
 
-    path: LongText = "digits"
+    path: LongText = BUILT_IN_IMAGES
     """A path or fsspec URI, fetched once by each worker. For images: CIFAR-10 batches, IDX files, an .npz file or a
     folder of class folders, or `digits` (1,797 handwritten digits of 8x8 pixels, built in). For language: a folder with
     the texts train.txt, valid.txt and test.txt (or ptb.train.txt and so on), one text file, or `pydoc` (the reference
@@ -63,9 +66,8 @@ class Dataset(SpecModel):
 class LanguageModel(SpecModel):
     """The network around a recurrent cell, and how texts are cut, with `task: language-model`.
 
-    The defaults are those of the medium model of Zaremba, Sutskever & Vinyals (2014), which the paper adopts for the
-    Penn Treebank (section 4.2). A batch size of 20 belongs to them (`trainer.batchSize`): so many pieces of the text
-    are read side by side.
+    The defaults are those of the medium model of Zaremba, Sutskever & Vinyals (2014) for the Penn Treebank. A batch
+    size of 20 belongs to them (`trainer.batchSize`): so many pieces of the text are read side by side.
     """
 
     level: Literal["Words", "Characters"] = "Words"
@@ -95,8 +97,8 @@ class LanguageModel(SpecModel):
     def _shared_embeddings_fit(self) -> Self:
         if self.shared_embeddings and self.embedding_size not in (None, self.hidden_size):
             raise ValueError(
-                f"sharedEmbeddings need embeddingSize ({self.embedding_size}) and hiddenSize ({self.hidden_size}) to "
-                "be equal: leave embeddingSize out"
+                "sharedEmbeddings need embeddingSize and hiddenSize to be equal: leave embeddingSize out "
+                f"({self.embedding_size}, and hiddenSize is {self.hidden_size})"
             )
         return self
 
@@ -196,15 +198,14 @@ class Trainer(SpecModel):
 
     @model_validator(mode="after")
     def _data_suit_the_task(self) -> Self:
-        built_in = {"image-classification": "digits", "language-model": "pydoc"}
-        for task, path in built_in.items():
-            if self.task in built_in and self.task != task and self.dataset.path == path:
-                raise ValueError(
-                    f"dataset.path {path!r} is for {task}: for {self.task} use {built_in[self.task]!r}, or data of "
-                    "your own"
-                )
+        for task, path, suitable in (
+            ("image-classification", BUILT_IN_TEXT, BUILT_IN_IMAGES),
+            ("language-model", BUILT_IN_IMAGES, BUILT_IN_TEXT),
+        ):
+            if (self.task, self.dataset.path) == (task, path):
+                raise ValueError(f"dataset.path {path!r} is not for {task}: use {suitable!r}, or data of your own")
         if self.task == "language-model" and self.dataset.format != "Auto":
-            raise ValueError(f"dataset.format {self.dataset.format} is one of images: leave it out for language-model")
+            raise ValueError(f"dataset.format {self.dataset.format} is for images: leave it out for language-model")
         return self
 
     @field_validator("volumes")

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 import torch
 from nas_api.architectures import ImageShape
-from nas_api.spec.trainer import Dataset
+from nas_api.spec.trainer import BUILT_IN_IMAGES, Dataset
 from torch import Tensor
 
 from nas_child.data import cifar10, idx, image_folder, npz
@@ -58,7 +58,7 @@ def read(dataset: Dataset, part: Part, cache: Path) -> LabelledImages:
     Raises:
         TaskError: the data is missing, corrupt or unusable; the message says where and what.
     """
-    if dataset.path == "digits":
+    if dataset.path == BUILT_IN_IMAGES:
         arrays = npz.read(DIGITS, part)
     else:
         root = descend(fetch(dataset.path, cache))

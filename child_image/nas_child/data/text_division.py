@@ -8,7 +8,7 @@ import hashlib
 from pathlib import Path
 from typing import NamedTuple
 
-from nas_api.spec.trainer import Dataset, LanguageModel
+from nas_api.spec.trainer import BUILT_IN_TEXT, Dataset, LanguageModel
 from torch import Tensor
 
 from nas_child.data import python_reference, text_files
@@ -69,7 +69,7 @@ def _divide(
     sizes = ", ".join(
         f"{len(tokens):,} for {role}" for (role, _), tokens in zip(roles, (training, evaluation), strict=True)
     )
-    where = python_reference.description() if dataset.path == "pydoc" else dataset.path
+    where = python_reference.description() if dataset.path == BUILT_IN_TEXT else dataset.path
     return TextDivision(
         training,
         evaluation,
@@ -80,7 +80,7 @@ def _divide(
 
 def _read(dataset: Dataset, settings: LanguageModel, cache: Path, parts: list[TextPart]) -> dict[TextPart, str]:
     """The text of each of the parts."""
-    if dataset.path == "pydoc":
+    if dataset.path == BUILT_IN_TEXT:
         words = settings.level == "Words"
         return {part: python_reference.read(part, words) for part in parts}
     root = descend(fetch(dataset.path, cache))

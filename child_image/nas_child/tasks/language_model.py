@@ -65,11 +65,12 @@ class LanguageModelTask(Task):
             check_finite(result.epoch, metrics)
             report(result.epoch, **metrics)
 
-        if not isinstance(trial.architecture, RecurrentCell):
+        architecture = trial.architecture
+        if not isinstance(architecture, RecurrentCell):
             raise TrialFailure(
                 FailureReason.INVALID_ARCHITECTURE,
-                f"a language model takes a RecurrentCell, no {trial.architecture.type}",
+                f"language-model trains architectures of type RecurrentCell, and this is a {architecture.type}",
             )
         torch.manual_seed(trial.seed)
-        network = LanguageModelNetwork(trial.architecture, trial.trainer.language_model, len(self.data.vocabulary))
+        network = LanguageModelNetwork(architecture, trial.trainer.language_model, len(self.data.vocabulary))
         train_language_model(network, self.data, trial.trainer, trial.epochs, trial.device, on_epoch)

@@ -113,7 +113,7 @@ def test_learns_a_text_where_nothing_of_ours_can_be_imported(tmp_path: Path) -> 
     assert ran.returncode == 0, ran.stderr
     losses = [float(line.rpartition(" ")[2]) for line in ran.stdout.splitlines()]
     assert len(losses) == 20
-    assert losses[-1] < losses[0] / 1.2
+    assert losses[-1] < losses[0] - 0.1
     assert "nas_" not in file.read_text()
 
 

@@ -223,7 +223,9 @@ BROKEN: dict[str, dict[str, Any]] = {
     "spec.searchSpace.convNet.layers": {"searchSpace": {"convNet": {"layers": {"initial": 9, "max": 3}}}},
     "layerTypes must include Convolution": {"searchSpace": {"convNet": {"layerTypes": ["MaxPooling"]}}},
     "filters lists a choice twice": {"searchSpace": {"convNet": {"filters": [24, 24]}}},
-    "trains a RecurrentCell: set searchSpace.type to it": {"trainer": {"task": "language-model"}},
+    "trains a RecurrentCell: set searchSpace.type to it": {
+        "trainer": {"task": "language-model", "dataset": {"path": "pydoc"}}
+    },
     "type Discrete needs discrete.choices": {
         "searchSpace": {"type": "Discrete"},
         "trainer": {"task": "a:b"},
@@ -237,6 +239,14 @@ BROKEN: dict[str, dict[str, Any]] = {
     },
     "names must be unique": {
         "searchSpace": {"type": "Discrete", "discrete": {"choices": [{"name": "a", "values": [1]}] * 2}}
+    },
+    "dataset.path 'pydoc' is not for image-classification": {"trainer": {"dataset": {"path": "pydoc"}}},
+    "dataset.path 'digits' is not for language-model": {"trainer": {"task": "language-model"}},
+    "is for images: leave it out for language-model": {
+        "trainer": {"task": "language-model", "dataset": {"path": "pydoc", "format": "IDX"}}
+    },
+    "sharedEmbeddings need embeddingSize": {
+        "trainer": {"languageModel": {"sharedEmbeddings": True, "embeddingSize": 5, "hiddenSize": 6}}
     },
     "optimizer.warmupEpochs": {"trainer": {"epochs": 3, "optimizer": {"warmupEpochs": 5}}},
     "of the form module:function": {"trainer": {"task": "nonsense"}},
