@@ -5,6 +5,7 @@ import json
 import logging
 import signal
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -75,6 +76,7 @@ class TrialRun:
         server: ForkServerClient,
         client: ControllerClient,
         heartbeat_seconds: float,
+        report_seconds: float,
         logs: Path | None,
     ) -> None:
         """Prepares the run.
@@ -86,6 +88,7 @@ class TrialRun:
             server: forks the trial's process.
             client: gets the heartbeats.
             heartbeat_seconds: between two of them.
+            report_seconds: how soon after a measurement of the reward's metric the next one comes. 0: when it is due.
             logs: directory of logs. None: what the trial writes goes to standard error.
         """
         self.assignment = assignment
@@ -102,6 +105,9 @@ class TrialRun:
         self._server = server
         self._client = client
         self._heartbeat_seconds = heartbeat_seconds
+        self._report_seconds = report_seconds
+        self._metric = spec.reward.metric
+        self._measured = asyncio.Event()
         self._logs = logs
         self._timeout = parse_duration(spec.trainer.timeout).total_seconds() if spec.trainer.timeout else None
         self._timeout_text = spec.trainer.timeout
@@ -193,6 +199,8 @@ class TrialRun:
             message = json.loads(line)
             if "metrics" in message:
                 self.series.add(Point(message["step"], message["metrics"], message["seconds"]))
+                if self._report_seconds and self._metric in message["metrics"]:
+                    self._measured.set()
             elif "first_step" in message:
                 self.first_step_at = message["first_step"]
             else:
@@ -202,7 +210,11 @@ class TrialRun:
 
     async def _send_heartbeats(self) -> None:
         while True:
-            await asyncio.sleep(self._heartbeat_seconds)
+            await asyncio.sleep(self._report_seconds)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._heartbeat_seconds - self._report_seconds):
+                    await self._measured.wait()
+            self._measured.clear()
             request = pb.ReportRequest(
                 lease=self.assignment.lease,
                 worker_id=self._worker_id,

@@ -61,6 +61,7 @@ class Worker:
         self._ends_at = 0.0
         self._ready: Ready | None = None
         self._heartbeat_seconds = 0.0
+        self._report_seconds = 0.0
         self._run: TrialRun | None = None
         self._deaths = 0  # of the fork server, since a trial last had a result
 
@@ -131,6 +132,7 @@ class Worker:
         except CallRefusedError as error:
             raise UnusableError(str(error)) from error
         self._heartbeat_seconds = reply.heartbeat_seconds
+        self._report_seconds = reply.report_seconds
         logger.info(
             "registered as %s of pool %s (epoch %d)", self._settings.worker_id, self._settings.pool, reply.epoch
         )
@@ -189,6 +191,7 @@ class Worker:
             server=self._server,
             client=self._client,
             heartbeat_seconds=self._heartbeat_seconds,
+            report_seconds=self._report_seconds,
             logs=self._settings.logs,
         )
         if self._stopped.is_set():

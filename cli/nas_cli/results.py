@@ -84,6 +84,10 @@ class Results:
             raise BadInput(f"{self.name} has no trial {reference}: `nas trials --state {self.state.path}` lists them")
         return record
 
+    def remark(self) -> str:
+        """What a person should know of early stopping. Empty if nothing."""
+        return self._journal.recover().facts.get("early_stopping", "")
+
     def data_shape(self) -> DataShape | None:
         """Shape of an image and number of classes, once a worker has seen the data set."""
         fact = self._journal.recover().facts.get("data_shape")

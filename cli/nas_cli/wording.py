@@ -13,7 +13,7 @@ from nas_api.architectures import (
 )
 from nas_api.architectures.convnet import Operation
 from nas_api.spec.discrete_space import ChoiceValue
-from nas_controller.journal.journal import TrialRecord
+from nas_controller.journal.journal import TrialRecord, TrialState
 
 
 def count(number: float) -> str:
@@ -44,8 +44,11 @@ def duration(seconds: float) -> str:
 
 
 def took(record: TrialRecord) -> str:
-    """How long a trial trained, or whose result it was given: `42s`, `replay of 7`."""
-    return duration(record.train_seconds) if record.replay_of is None else f"replay of {record.replay_of}"
+    """How long a trial trained, or whose result it was given: `42s`, `stopped after 9.1s`, `replay of 7`."""
+    if record.replay_of is not None:
+        return f"replay of {record.replay_of}"
+    trained = duration(record.train_seconds)
+    return f"stopped after {trained}" if record.state is TrialState.STOPPED_EARLY else trained
 
 
 def saved(replayed: int, stopped_early: int) -> str:

@@ -115,6 +115,8 @@ def _heading(record: TrialRecord, results: Results) -> Table:
     grid.add_row("state", Text(record.state.value, _STYLES.get(record.state, "")))
     if record.replay_of is not None:
         grid.add_row("", f"not trained: trial {record.replay_of} is of the same network, and this is its reward")
+    if record.state is TrialState.STOPPED_EARLY:
+        grid.add_row("", "not trained to its end; its reward is at most that of any trial that it lost to")
     if record.reason:
         grid.add_row("reason", Text(record.reason))
         grid.add_row("", Text(record.message))

@@ -9,7 +9,7 @@ An Engine is not thread-safe: one thread calls it. The learner's jobs, which tak
 
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from itertools import accumulate
@@ -18,6 +18,7 @@ from nas_api.spec import NASSearch
 from nas_api.spec.base import parse_duration
 
 from nas_controller.data_shape import DataShape
+from nas_controller.early_stopping import build_early_stopping
 from nas_controller.history import History
 from nas_controller.jobs import FinishedBatch, JobRunner, Learned, LearnJob, Sampled, SampleJob, Update
 from nas_controller.journal.journal import (
@@ -29,10 +30,12 @@ from nas_controller.journal.journal import (
     LeaseGranted,
     Measurement,
     PolicyUpdated,
+    Record,
     Recovered,
     SampledTrial,
     SearchStateChanged,
     TrialFinished,
+    TrialReported,
     TrialState,
 )
 from nas_controller.leases import Ending, Lease, Leases, make_token
@@ -97,6 +100,7 @@ class Engine:
         )
         replays = spec.controller.duplicates == "Replay"
         self._twins = Twins(self._ledger, journal.full_results()) if replays else None
+        self._stopping = build_early_stopping(spec)
         self._job: SampleJob | LearnJob | None = None
         self._sampled_last = False
         self._replayed_since = False  # the clock was last looked at
@@ -147,6 +151,8 @@ class Engine:
             lease = Lease(held.lease, held.trial, held.worker, held.request_id, held.attempt, granted_at, now)
             self._leases.renew(lease, now)
             self._leases.grant(lease)
+        if self._stopping is not None:
+            self._stopping.recover(self.journal, recovered)
         ended_by_budget = self.verdict.final and self.verdict.reason in BUDGET_REASONS
         if ended_by_budget and self.progress.verdict(self.manifest.spec.budget) is None:
             self.set_verdict(Verdict("RUNNING", "BudgetRaised", "the budget was raised"))
@@ -270,6 +276,8 @@ class Engine:
     def _hold(self, trial: OpenTrial, lease: Lease) -> "Future[None]":
         self._leases.grant(lease)
         self._ledger.hold(trial, lease.token)
+        if self._stopping is not None:
+            self._stopping.begin(lease.trial, lease.token)
         return self.journal.write(
             LeaseGranted(lease.token, lease.trial, lease.worker, lease.request_id, lease.attempt, time.time())
         )
@@ -310,6 +318,21 @@ class Engine:
             result = TrialResult(TrialState.FAILED, reason="AttemptsExhausted", message=message)
             return self._finish(trial, None, lease.worker, result)
         return written
+
+    def report(self, lease: Lease, measurements: Sequence[Measurement]) -> "tuple[bool, Future[None]]":
+        """Takes what a trial in training has measured.
+
+        Returns:
+            Whether it should stop early, and a future: its worker may hear of it when that is done.
+        """
+        if self._stopping is None:
+            return False, self.journal.write()
+        spared = self._stopping.spared
+        points = self._stopping.report(lease.trial, measurements)
+        records: list[Record] = [TrialReported(lease.token, lease.trial, points)] if points else []
+        if self._stopping.spared != spared and self._stopping.spared is not None:
+            records.append(FactLearned("early_stopping", self._stopping.remark))
+        return self._stopping.stops(lease.trial), self.journal.write(*records)
 
     def expire_leases(self) -> list[Lease]:
         """Ends the leases that have had no sign of life for too long.
@@ -363,6 +386,10 @@ class Engine:
                 state, reason, message = TrialState.FAILED, error.reason, str(error)
         if state is TrialState.FAILED or reward is None:
             reward = self.manifest.spec.reward.failed_trial.reward
+        if self._stopping is not None:
+            if state is TrialState.STOPPED_EARLY:
+                reward = self._stopping.reward_of_stopped(reward, result.measurements)
+            self._stopping.finish(trial.sampled.trial, state, reward, result.measurements)
         result = replace(result, state=state, reason=reason, message=message)
         records = [self._record(trial, lease, worker, result, reward)]
         if self._twins is not None:

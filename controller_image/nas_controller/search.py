@@ -13,7 +13,7 @@ import math
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nas_api.architectures import Architecture, parse_architecture
 from nas_api.spec import NASSearch
@@ -69,6 +69,7 @@ class Search:
         for lease in self.engine.leases.held():
             self.engine.end_lease(lease, Ending.RELEASED)  # whoever asked for it is gone
         self._counted_at = time.monotonic()
+        self._reported: dict[int, list[Measurement]] = {}  # of asked trials
 
     @property
     def ended(self) -> bool:
@@ -102,12 +103,40 @@ class Search:
     def tell(self, trial: AskedTrial, reward: float, measurements: Sequence[Measurement] = ()) -> None:
         """Tells the reward of an asked trial. When this returns, it is durable and learnt from.
 
+        Args:
+            trial: that was asked for.
+            reward: that it has earned.
+            measurements: of its training. What was reported, if there are none.
+
         Raises:
             ValueError: the reward is not finite, or the trial was not asked for, or was told before.
         """
         if not math.isfinite(reward):
             raise ValueError(f"the reward of trial {trial.number} is {reward}: tell_failed() is for failures")
         self._tell(trial, TrialResult(TrialState.SUCCEEDED, tuple(measurements), reward))
+
+    def report(self, trial: AskedTrial, step: int, **metrics: float) -> bool:
+        """Reports what an asked trial has measured. Whether it should stop now: see `tell_stopped`.
+
+        Only a search with `controller.earlyStopping` stops trials. Steps ascend.
+
+        Raises:
+            ValueError: the trial was not asked for, or was told before.
+        """
+        lease = self._held(trial)
+        measurement = Measurement(step, metrics, time.monotonic() - lease.granted_at)
+        self._reported.setdefault(trial.number, []).append(measurement)
+        stops, durable = self.engine.report(lease, [measurement])
+        durable.result()
+        return stops
+
+    def tell_stopped(self, trial: AskedTrial) -> None:
+        """Tells that an asked trial has stopped early. Its reward is made of what it reported.
+
+        Raises:
+            ValueError: the trial was not asked for, or was told before.
+        """
+        self._tell(trial, TrialResult(TrialState.STOPPED_EARLY))
 
     def tell_failed(self, trial: AskedTrial, message: str) -> None:
         """Tells that an asked trial cannot be trained: it gets `spec.reward.failedTrial.reward`.
@@ -119,6 +148,8 @@ class Search:
 
     def _tell(self, trial: AskedTrial, result: TrialResult) -> None:
         lease = self._held(trial)
+        reported = self._reported.pop(trial.number, [])
+        result = replace(result, measurements=result.measurements or tuple(reported))
         self._count_time()
         durable = self.engine.complete(lease, result)
         assert durable is not None

@@ -55,6 +55,12 @@ _DURATIONS = (
     "spec.pools[].drainTimeout",
 )
 _LOWER = " || ".join(f"self.reward.metric.endsWith('{end}')" for end in LOWER_IS_BETTER)
+# The first step at which each rule of early stopping can stop a trial.
+_FIRST_STEPS = {
+    "Median": "median.warmupSteps",
+    "ASHA": "asha.minSteps",
+    "CurveExtrapolation": "curveExtrapolation.minReports",
+}
 _CONSTRAINTS = "self.searchSpace.convNet.constraints"
 
 NASSEARCH_RULES = (
@@ -191,6 +197,15 @@ NASSEARCH_RULES = (
             f"{path.rpartition('.')[2]} must be above zero and at most ten years (87600h)",
         )
         for path in _DURATIONS
+    ),
+    *(
+        Rule(
+            "spec",
+            f"!(self.trainer.task in [{_TASKS}]) || self.controller.earlyStopping.type != '{rule}' || "
+            f"(self.controller.earlyStopping.{step} < self.trainer.epochs && self.trainer.epochs > 1)",
+            f"controller.earlyStopping.{step} must be less than trainer.epochs, or nothing can be stopped",
+        )
+        for rule, step in _FIRST_STEPS.items()
     ),
     Rule(
         "spec.trainer.volumes[]",

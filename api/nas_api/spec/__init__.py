@@ -15,6 +15,7 @@ from nas_api.spec.controller import (
     Storage,
 )
 from nas_api.spec.discrete_space import Choice, ChoiceOrRepeat, DiscreteSpace
+from nas_api.spec.early_stopping import ASHA, CurveExtrapolation, EarlyStopping, MedianStopping
 from nas_api.spec.naspool import NASPool, NASPoolSpec
 from nas_api.spec.nassearch import NASSearch, NASSearchSpec
 from nas_api.spec.pool import Pool, Toleration
@@ -45,6 +46,10 @@ __all__ = [
     "RegularizedEvolution",
     "LocalSearch",
     "Parallelism",
+    "EarlyStopping",
+    "MedianStopping",
+    "ASHA",
+    "CurveExtrapolation",
     "Lease",
     "Storage",
     "Trainer",

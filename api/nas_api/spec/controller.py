@@ -6,6 +6,7 @@ from annotated_types import Ge, Le
 from pydantic import Field
 
 from nas_api.spec.base import Duration, LongText, Quantity, ShortText, SpecModel
+from nas_api.spec.early_stopping import EarlyStopping
 from nas_api.spec.pool import ResourceName, Toleration
 
 
@@ -157,6 +158,8 @@ class Controller(SpecModel):
     """What becomes of an architecture that is the same network as one trained before. Replay: it is given the reward of
     that one, costs nothing, and counts as a trial. One whose twin is in training waits for it. Failed and stopped
     trials are not replayed. Train: it is trained once more with another seed, as in the paper."""
+    early_stopping: EarlyStopping = EarlyStopping()
+    """Which trials are stopped before their training ends."""
     lease: Lease = Lease()
     """The hold of a worker on an architecture."""
     storage: Storage = Storage()

@@ -74,6 +74,16 @@ class NASSearchSpec(SpecModel):
         return pools
 
     @model_validator(mode="after")
+    def _early_stopping_can_stop(self) -> Self:
+        rule = self.controller.early_stopping
+        if not self.trainer.is_user_task and rule.first_step >= self.trainer.epochs:
+            raise ValueError(
+                f"controller.earlyStopping of type {rule.type} stops nothing before epoch {rule.first_step}, and "
+                f"trainer.epochs is {self.trainer.epochs}: let it begin earlier, or train for longer"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _the_task_can_do_it(self) -> Self:
         if self.trainer.is_user_task:
             if self.search_space.constrained:

@@ -75,6 +75,8 @@ def _figures(results: Results, best: TrialRecord | None, elapsed: float | None) 
     grid.add_row("trials", f"{progress.finished} finished" + (f", {failed} of them failed" if failed else ""))
     if saved := wording.saved(progress.replayed, progress.counts.get(TrialState.STOPPED_EARLY, 0)):
         grid.add_row("saved", saved)
+    if remark := results.remark():
+        grid.add_row("early stopping", Text(remark, "yellow"))
     grid.add_row("time", wording.duration(progress.active_seconds if elapsed is None else elapsed))
     if best is not None and best.reward is not None:
         metric = metric_of(best, reward)

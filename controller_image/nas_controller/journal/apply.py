@@ -16,6 +16,7 @@ from nas_controller.journal.journal import (
     Record,
     SearchStateChanged,
     TrialFinished,
+    TrialReported,
 )
 
 
@@ -40,6 +41,11 @@ def _apply(db: sqlite3.Connection, record: Record) -> None:
             _grant_lease(db, record)
         case TrialFinished():
             _finish_trial(db, record)
+        case TrialReported():
+            db.executemany(
+                "INSERT OR IGNORE INTO reports (trial, step, lease, reward, stops) VALUES (?, ?, ?, ?, ?)",
+                [(record.trial, point.step, record.lease, point.reward, point.stops) for point in record.points],
+            )
         case LeaseEnded():
             _end_lease(db, record)
         case BatchSampled():
@@ -94,6 +100,7 @@ def _grant_lease(db: sqlite3.Connection, record: LeaseGranted) -> None:
     )
     if granted.rowcount != 1:
         raise ValueError(f"lease {record.lease!r} is held, or was one of another trial or worker")
+    db.execute("DELETE FROM reports WHERE trial = ? AND lease <> ?", (record.trial, record.lease))
 
 
 def _end_lease(db: sqlite3.Connection, record: LeaseEnded) -> None:
@@ -130,6 +137,7 @@ def _finish_trial(db: sqlite3.Connection, record: TrialFinished) -> None:
             record.replay_of,
         ),
     )
+    db.execute("DELETE FROM reports WHERE trial = ?", (record.trial,))
     if record.lease is not None:
         # also one that has expired: a late result that is accepted is the end of its lease after all
         ended = db.execute(

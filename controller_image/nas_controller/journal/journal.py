@@ -47,6 +47,15 @@ class Measurement:
 
 
 @dataclass(frozen=True, slots=True)
+class ReportedPoint:
+    """A point of a trial's learning curve: what a measurement alone would have earned."""
+
+    step: int
+    reward: float
+    stops: bool = False  # the trial was told to stop here
+
+
+@dataclass(frozen=True, slots=True)
 class SampledTrial:
     """An architecture that the policy proposed, on its way to a worker."""
 
@@ -90,6 +99,18 @@ class LeaseGranted:
     request_id: str
     attempt: int
     at: float
+
+
+@dataclass(frozen=True, slots=True)
+class TrialReported:
+    """A trial in training has come further. Kept until it has a result, or another lease begins with it anew.
+
+    A step that is there already is left as it is.
+    """
+
+    lease: str
+    trial: int
+    points: tuple[ReportedPoint, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +190,7 @@ Record = (
     ControllerStarted
     | BatchSampled
     | LeaseGranted
+    | TrialReported
     | LeaseEnded
     | TrialFinished
     | PolicyUpdated
@@ -235,6 +257,7 @@ class Recovered:
     device_seconds: float = 0.0
     leases_expired: int = 0
     replayed: int = 0  # of the trials that succeeded
+    reports: dict[int, tuple[ReportedPoint, ...]] = field(default_factory=dict)  # of trials without a result, by step
     facts: dict[str, str] = field(default_factory=dict)
 
 

@@ -17,6 +17,7 @@ from nas_controller.journal.journal import (
     OpenBatch,
     OpenLease,
     Recovered,
+    ReportedPoint,
     SampledTrial,
     TrialRecord,
     TrialState,
@@ -136,6 +137,7 @@ class SqliteReader(JournalReader):
             device_seconds=device_seconds,
             leases_expired=expired,
             replayed=replayed,
+            reports=self._reports(),
             facts=dict(self._query("SELECT key, value FROM facts")),
         )
 
@@ -156,6 +158,13 @@ class SqliteReader(JournalReader):
             )
             for batch, rows in batches.items()
         )
+
+    def _reports(self) -> dict[int, tuple[ReportedPoint, ...]]:
+        points: dict[int, list[ReportedPoint]] = {}
+        query = "SELECT trial, step, reward, stops FROM reports ORDER BY trial, step"
+        for trial, step, reward, stops in self._query(query):
+            points.setdefault(trial, []).append(ReportedPoint(step, reward, bool(stops)))
+        return {trial: tuple(found) for trial, found in points.items()}
 
     def trials(self, *, after: int = 0, limit: int = 1000, measurements: bool = False) -> list[TrialRecord]:
         """See `JournalReader`."""

@@ -149,7 +149,23 @@ WHEN new.replay_of IS NOT NULL AND NOT EXISTS (
 BEGIN SELECT RAISE(ABORT, 'it is not a replay of a full result of the same architecture'); END;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _REPLAYS)
+# Learning curves of trials in training: see `controller.earlyStopping`.
+_REPORTS = """
+CREATE TABLE reports (
+    trial INTEGER NOT NULL REFERENCES trials,
+    step INTEGER NOT NULL,
+    lease TEXT NOT NULL,
+    reward REAL NOT NULL,
+    stops INTEGER NOT NULL,
+    PRIMARY KEY (trial, step)
+) WITHOUT ROWID;
+
+CREATE TRIGGER report_of_holder BEFORE INSERT ON reports
+WHEN NOT EXISTS (SELECT 1 FROM leases WHERE lease = new.lease AND trial = new.trial AND ended IS NULL)
+BEGIN SELECT RAISE(ABORT, 'the lease does not hold the trial'); END;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _REPLAYS, _REPORTS)
 """Script number i takes a journal of schema version i to version i + 1; an empty file is version 0."""
 
 SCHEMA_VERSION = len(MIGRATIONS)

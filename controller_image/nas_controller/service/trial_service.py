@@ -25,6 +25,9 @@ Context = aio.ServicerContext[Any, Any]
 
 # The longest that a Lease call is held. Load balancers and NATs drop connections that are silent for longer.
 _MAX_WAIT = 60.0
+# With early stopping: between two reports of a worker, and of all workers together.
+_MIN_REPORT_SECONDS = 0.1
+_REPORTS_PER_SECOND = 500
 
 
 class TrialService(rpc.TrialServiceServicer):
@@ -59,7 +62,12 @@ class TrialService(rpc.TrialServiceServicer):
             )
         self._coordinator.register(name, pool, request.device[:253])
         duration = self._engine.leases.duration
-        return pb.RegisterReply(epoch=self._engine.epoch, lease_seconds=duration, heartbeat_seconds=duration / 4)
+        return pb.RegisterReply(
+            epoch=self._engine.epoch,
+            lease_seconds=duration,
+            heartbeat_seconds=duration / 4,
+            report_seconds=min(duration / 4, self._report_seconds()),
+        )
 
     async def Lease(self, request: pb.LeaseRequest, context: Context) -> pb.LeaseReply:  # noqa: N802
         """An architecture to train, as soon as there is one."""
@@ -90,9 +98,10 @@ class TrialService(rpc.TrialServiceServicer):
         identity = await self._authorize(context, request.worker_id, request.lease)
         worker = self._coordinator.see(request.worker_id)
         try:
-            measurements_of(request.measurements)
+            measurements = measurements_of(request.measurements)
         except MalformedError as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+            raise AssertionError from error
         lease = self._engine.leases.get(request.lease) or self._engine.revive(request.lease, request.worker_id)
         if lease is None or lease.worker != request.worker_id:
             return pb.ReportReply(action=pb.ReportReply.ABANDON)
@@ -101,7 +110,10 @@ class TrialService(rpc.TrialServiceServicer):
         self._coordinator.renew(lease)
         if self._engine.verdict.final or worker.release_now:
             return pb.ReportReply(action=pb.ReportReply.RELEASE)
-        return pb.ReportReply(action=pb.ReportReply.CONTINUE)
+        stops, durable = self._engine.report(lease, measurements)
+        if measurements:
+            await self._coordinator.commits.wrap(durable)
+        return pb.ReportReply(action=pb.ReportReply.STOP_EARLY if stops else pb.ReportReply.CONTINUE)
 
     async def Complete(self, request: pb.CompleteRequest, context: Context) -> pb.CompleteReply:  # noqa: N802
         """Takes the result of a lease."""
@@ -146,6 +158,14 @@ class TrialService(rpc.TrialServiceServicer):
         """Lets through who may speak for a worker and about a lease. Tells who it is."""
         pools = (pool, self._coordinator.pool_of(worker), leases.pool_of(lease))
         return await authorize_worker(context, self._engine.manifest.full_name, pools)
+
+    def _report_seconds(self) -> float:
+        """How soon after a measurement a worker should report: what all of them report must be one core's work."""
+        spec = self._engine.manifest.spec
+        if spec.controller.early_stopping.type == "None":
+            return 0.0
+        workers = max(len(self._coordinator.workers), sum(pool.replicas for pool in spec.pools))
+        return max(_MIN_REPORT_SECONDS, workers / _REPORTS_PER_SECOND)
 
     def _retire(self, worker: Worker, reason: str) -> pb.LeaseReply:
         self._coordinator.retire(worker)

@@ -38,6 +38,7 @@ class ScriptedController(trials_pb2_grpc.TrialServiceServicer):
 
     certificates: Path
     heartbeat_seconds: float = 0.2
+    report_seconds: float = 0.0
     registered: list[pb.RegisterRequest] = field(default_factory=list)
     leased: dict[int, str] = field(default_factory=dict)  # request id of each trial
     reports: list[pb.ReportRequest] = field(default_factory=list)
@@ -109,7 +110,12 @@ class ScriptedController(trials_pb2_grpc.TrialServiceServicer):
         with self.changed:
             self.registered.append(request)
             self.changed.notify_all()
-        return pb.RegisterReply(epoch=1, lease_seconds=10, heartbeat_seconds=self.heartbeat_seconds)
+        return pb.RegisterReply(
+            epoch=1,
+            lease_seconds=10,
+            heartbeat_seconds=self.heartbeat_seconds,
+            report_seconds=self.report_seconds,
+        )
 
     async def Lease(self, request: pb.LeaseRequest, context: Any) -> pb.LeaseReply:  # noqa: N802
         await self._begin("Lease", context)

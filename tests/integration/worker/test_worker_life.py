@@ -191,6 +191,17 @@ def test_when_the_fork_server_is_killed_between_trials_no_architecture_is_lost(
     assert fresh_controller.result_of(trial).outcome == pb.SUCCEEDED
 
 
+def test_a_measurement_is_reported_soon_where_the_controller_may_stop_the_trial(
+    start: Start, fresh_controller: ScriptedController
+) -> None:
+    fresh_controller.heartbeat_seconds, fresh_controller.report_seconds = 10_000, 0.05
+    trial = fresh_controller.assign(seed=LONG)
+    start()
+    fresh_controller.wait_until(lambda: len(fresh_controller.measured(trial)) > 3, "reports before any heartbeat")
+    fresh_controller.actions[trial] = pb.ReportReply.STOP_EARLY
+    assert fresh_controller.result_of(trial).outcome == pb.STOPPED_EARLY
+
+
 def test_a_controller_that_is_away_for_a_while_costs_nothing(
     start: Start, fresh_controller: ScriptedController
 ) -> None:

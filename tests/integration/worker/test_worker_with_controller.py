@@ -249,3 +249,34 @@ def test_a_certificate_of_another_pool_is_a_configuration_that_cannot_work(run: 
     worker = run.start_worker("w0")
     assert worker.wait() == os.EX_CONFIG
     assert "may not work for pool 'default'" in worker.log.splitlines()[-1]
+
+
+def test_what_falls_behind_is_stopped_early_also_after_a_kill_of_the_controller(run: Run) -> None:
+    """Each trial scores what its seed says, from its first step on, and each is worse than those before."""
+    stopping = "earlyStopping: {type: ASHA, asha: {reductionFactor: 2}}"
+    task = """
+import time
+from pathlib import Path
+
+def task(trial, report):
+    begun = Path(f"begun-{trial.seed}")
+    begun.touch()
+    score = 1.0 / len(list(Path().glob("begun-*")))
+    for step in range(1, 501):
+        report(step, score=score)
+        if score == 1.0 and step > 3:
+            return
+        time.sleep(0.02)
+"""
+    run.begin(SPEC.replace("    lease:", f"    {stopping}\n    lease:"), task)
+    worker = run.start_worker("w0")
+    eventually(lambda: len(list(run.directory.glob("begun-*"))) > 2, "the third trial is in training")
+    run.controller.kill()
+    run.controller.start()
+    trials = run.wait_until_ended(worker)
+    assert trials[1].state == "Succeeded"
+    later = [trials[number] for number in range(2, TRIALS + 1)]
+    assert {trial.state for trial in later} == {"StoppedEarly"}
+    for trial in later:
+        assert len(trial.measurements) < 500
+        assert trial.reward == pytest.approx(trial.measurements[-1].metrics["score"])

@@ -1,0 +1,275 @@
+"""Early stopping in a search: what a stopped trial is worth, and that restarts change nothing."""
+
+import logging
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import hypothesis.strategies as st
+import pytest
+import torch
+from hypothesis import given, settings
+from nas_api.spec import NASSearch
+from nas_controller.early_stopping.curve import Curve, points_of
+from nas_controller.engine import Engine, TrialResult
+from nas_controller.journal.journal import Measurement, TrialState
+from nas_controller.journal.sqlite import SqliteJournal
+from nas_controller.leases import Ending, Lease
+from nas_controller.local_job_runner import LocalJobRunner
+from nas_controller.search import Search
+
+torch.set_num_threads(1)
+
+RULES: dict[str, dict[str, object]] = {
+    "Median": {"median": {"minTrials": 2}},
+    "ASHA": {"asha": {"reductionFactor": 2}},
+    "CurveExtrapolation": {"curveExtrapolation": {"threshold": 0.4, "minReports": 2}},
+}
+
+
+def manifest(rule: str = "ASHA", **settings: object) -> NASSearch:
+    controller = {
+        "algorithm": {"type": "Random"},
+        "duplicates": "Train",
+        "parallelism": {"batchSize": 2},
+        "earlyStopping": {"type": rule, **RULES.get(rule, {}), **settings},
+    }
+    return NASSearch.model_validate(
+        {
+            "apiVersion": "kubenas.dev/v1alpha1",
+            "kind": "NASSearch",
+            "metadata": {"name": "test"},
+            "spec": {
+                "searchSpace": {"convNet": {"layers": {"initial": 2, "max": 2}}},
+                "reward": {"exponent": 1},
+                "controller": controller,
+            },
+        }
+    )
+
+
+class Driven(Engine):
+    """An engine whose jobs are done at once."""
+
+    def __init__(self, search: NASSearch, journal: SqliteJournal) -> None:
+        self.runner = LocalJobRunner(search.spec)
+        super().__init__(search, journal, self.runner)
+
+    def work(self, wanted: int) -> None:
+        while job := self.next_job(wanted):
+            self.absorb(self.runner.run(job)).result()
+
+    def lease(self, worker: str = "w") -> Lease:
+        self.work(wanted=1)
+        granted = self.grant(worker, None)
+        assert granted is not None
+        return granted[0]
+
+    def measure(self, lease: Lease, step: int, accuracy: float) -> bool:
+        stops, durable = self.report(lease, [measurement(step, accuracy)])
+        durable.result()
+        return stops
+
+    def train(self, accuracies: Sequence[float]) -> TrialState:
+        """A whole trial with this curve, stopped if it is told to. Returns how it ended."""
+        lease = self.lease()
+        for step, accuracy in enumerate(accuracies, start=1):
+            if self.measure(lease, step, accuracy):
+                self.end(lease, TrialState.STOPPED_EARLY, accuracies[:step])
+                return TrialState.STOPPED_EARLY
+        self.end(lease, TrialState.SUCCEEDED, accuracies)
+        return TrialState.SUCCEEDED
+
+    def end(self, lease: Lease, state: TrialState, accuracies: Sequence[float]) -> None:
+        series = tuple(measurement(step, accuracy) for step, accuracy in enumerate(accuracies, start=1))
+        durable = self.complete(lease, TrialResult(state, series))
+        assert durable is not None
+        durable.result()
+
+
+def measurement(step: int, accuracy: float) -> Measurement:
+    return Measurement(step, {"val_accuracy": accuracy}, float(step))
+
+
+def journal(path: Path | str = ":memory:") -> SqliteJournal:
+    return SqliteJournal(path, "default/test")
+
+
+def test_a_trial_that_falls_behind_is_stopped_and_is_no_full_result() -> None:
+    engine = Driven(manifest(), journal())
+    assert engine.train([0.5, 0.7]) is TrialState.SUCCEEDED
+    assert engine.train([0.1, 0.9]) is TrialState.STOPPED_EARLY
+    stopped = engine.journal.finished()[-1]
+    assert (stopped.state, stopped.reward) == (TrialState.STOPPED_EARLY, pytest.approx(0.1))
+    assert engine.progress.best_reward == pytest.approx(0.7)
+    engine.work(wanted=0)
+    history = engine.journal.history()
+    assert [rewarded.complete for rewarded in history.finished] == [True, False]
+
+
+def test_a_stopped_trial_is_worth_no_more_than_what_outranked_it_has_got_in_the_end() -> None:
+    """The first trial was better at step 1, and has got worse since: the second must not profit from that."""
+    reward = {"metric": "val_accuracy", "aggregate": "Last", "exponent": 1}
+    search = manifest()
+    engine = Driven(
+        search.model_copy(
+            update={"spec": search.spec.model_copy(update={"reward": type(search.spec.reward)(**reward)})}
+        ),
+        journal(),
+    )
+    assert engine.train([0.5, 0.2]) is TrialState.SUCCEEDED
+    assert engine.train([0.4, 0.4]) is TrialState.STOPPED_EARLY
+    assert engine.journal.finished()[-1].reward == pytest.approx(0.2)
+
+
+def test_without_early_stopping_nothing_is_stopped_and_no_report_is_kept() -> None:
+    engine = Driven(manifest("None"), journal())
+    for accuracy in (0.9, 0.5, 0.1, 0.05):
+        assert engine.train([accuracy, accuracy]) is TrialState.SUCCEEDED
+    lease = engine.lease()
+    engine.measure(lease, 1, 0.1)
+    assert engine.journal.recover().reports == {}
+
+
+def test_a_search_that_stops_everything_trains_one_to_its_end_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    engine = Driven(manifest("Median"), journal())
+    for _ in range(2):
+        engine.train([0.9, 0.9, 0.9])
+    with caplog.at_level(logging.WARNING):
+        states = [engine.train([0.1, 0.1, 0.1]) for _ in range(22)]
+    assert states == [TrialState.STOPPED_EARLY] * 20 + [TrialState.SUCCEEDED, TrialState.STOPPED_EARLY]
+    told = "20 trials in a row were stopped: trial 23 is trained to its end, whatever the rule says"
+    assert told in caplog.text
+    assert engine.journal.recover().facts["early_stopping"] == told
+
+
+def test_a_trial_that_was_told_to_stop_is_told_again_after_a_restart(tmp_path: Path) -> None:
+    with journal(tmp_path / "journal.sqlite") as records:
+        engine = Driven(manifest(), records)
+        engine.train([0.5, 0.7])
+        lease = engine.lease()
+        assert engine.measure(lease, 1, 0.1)
+    with journal(tmp_path / "journal.sqlite") as records:
+        engine = Driven(manifest(), records)
+        assert engine.measure(engine.leases.held()[0], 2, 0.1)
+
+
+def test_another_attempt_at_a_trial_begins_with_an_empty_curve() -> None:
+    engine = Driven(manifest(), journal())
+    engine.train([0.5, 0.7])
+    lost = engine.lease()
+    assert engine.measure(lost, 1, 0.1)
+    engine.end_lease(lost, Ending.LOST)
+    again = engine.lease()
+    assert again.trial == lost.trial
+    assert not engine.measure(again, 1, 0.6)
+    assert [point.reward for point in engine.journal.recover().reports[again.trial]] == [0.6]
+
+
+def test_a_failed_trial_leaves_no_trace_in_the_rungs() -> None:
+    engine = Driven(manifest(), journal())
+    lease = engine.lease()
+    engine.measure(lease, 1, 0.9)
+    engine.complete(lease, TrialResult(TrialState.FAILED, reason="NonFiniteMetric"))
+    assert engine.train([0.1, 0.1]) is TrialState.SUCCEEDED
+
+
+def test_a_search_by_ask_and_tell_is_told_what_to_stop() -> None:
+    search = Search(manifest(), journal())
+    (good,) = search.ask(1)
+    assert not search.report(good, 1, val_accuracy=0.5)
+    search.tell(good, 0.6)
+    (poor,) = search.ask(1)
+    assert search.report(poor, 1, val_accuracy=0.1)
+    search.tell_stopped(poor)
+    assert search.engine.progress.counts[TrialState.STOPPED_EARLY] == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "epochs"), [({"type": "ASHA", "asha": {"minSteps": 5}}, 5), ({"type": "Median"}, 1)]
+)
+def test_a_rule_that_could_stop_nothing_is_refused(settings: dict[str, object], epochs: int) -> None:
+    with pytest.raises(ValueError, match="stops nothing before epoch"):
+        NASSearch.model_validate(
+            {
+                "apiVersion": "kubenas.dev/v1alpha1",
+                "kind": "NASSearch",
+                "metadata": {"name": "test"},
+                "spec": {"trainer": {"epochs": epochs}, "controller": {"earlyStopping": settings}},
+            }
+        )
+
+
+# For any curves. ------------------------------------------------------------------------------------------------------
+
+CURVES = st.lists(st.lists(st.floats(0.01, 1.0), min_size=1, max_size=5), min_size=1, max_size=12)
+
+
+@given(curves=CURVES, rule=st.sampled_from(list(RULES)))
+@settings(max_examples=40, deadline=None)
+def test_no_stopped_trial_is_worth_more_than_it_showed_or_than_what_it_lost_to(
+    curves: list[list[float]], rule: str
+) -> None:
+    search = manifest(rule)
+    engine = Driven(search, journal())
+    completed: list[tuple[Curve, float]] = []
+    for accuracies in curves:
+        engine.train(accuracies)
+        record = engine.journal.finished(after=engine.last_sequence - 1, measurements=True)[0]
+        assert record.reward is not None
+        known = Curve.of(points_of(record.measurements, search.spec.reward))
+        if record.state is TrialState.SUCCEEDED:
+            completed.append((known, record.reward))
+            continue
+        assert record.reward <= max(m.metrics["val_accuracy"] for m in record.measurements)
+        for other, reward in completed:
+            at_that_step = other.best_by(known.last_step)
+            if at_that_step is not None and at_that_step >= known.best[-1]:
+                assert record.reward <= reward
+
+
+EVENTS = st.lists(
+    st.tuples(st.sampled_from(["lease", "report", "report", "report", "finish", "lose", "restart"]), st.integers(0, 9)),
+    max_size=40,
+)
+
+
+def play(events: Sequence[tuple[str, int]], rule: str, path: Path, *, restarts: bool) -> list[object]:
+    """What the engine said, with the restarts among the events or without."""
+    search = manifest(rule)
+    records = journal(path)
+    engine = Driven(search, records)
+    said: list[object] = []
+    curves: dict[int, list[float]] = {}
+    for event, value in events:
+        held = sorted(engine.leases.held(), key=lambda lease: lease.trial)
+        lease = held[value % len(held)] if held else None
+        match event:
+            case "lease" if len(held) < 4:
+                curves[engine.lease(f"worker-{engine.last_sequence}-{len(held)}-{value}").trial] = []
+            case "report" if lease:
+                curves[lease.trial].append((1 + value) / 10)
+                said.append((lease.trial, engine.measure(lease, len(curves[lease.trial]), curves[lease.trial][-1])))
+                if said[-1] == (lease.trial, True):
+                    engine.end(lease, TrialState.STOPPED_EARLY, curves[lease.trial])
+            case "finish" if lease and curves[lease.trial]:
+                engine.end(lease, TrialState.SUCCEEDED, curves[lease.trial])
+            case "lose" if lease:
+                engine.end_lease(lease, Ending.RELEASED).result()
+            case "restart" if restarts:
+                records.close()
+                records = journal(path)
+                engine = Driven(search, records)
+    said += [(record.sampled.trial, record.state, record.reward) for record in records.finished()]
+    records.close()
+    return said
+
+
+@given(events=EVENTS, rule=st.sampled_from(list(RULES)))
+@settings(max_examples=25, deadline=None)
+def test_a_search_that_is_killed_stops_the_same_trials_for_the_same_rewards(
+    events: list[tuple[str, int]], rule: str
+) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        killed = play(events, rule, Path(directory) / "killed.sqlite", restarts=True)
+        assert killed == play(events, rule, Path(directory) / "whole.sqlite", restarts=False)
