@@ -15,7 +15,11 @@ class History:
             their batch.
         open: proposals that have been recorded and not yet learnt, whether they have finished or not, in the order in
             which they were recorded.
+        finished_known: for each of `finished`, how many of them had been learnt before it was recorded.
+        open_known: the same for each of `open`.
     """
 
     finished: Sequence[Rewarded] = ()
     open: Sequence[Proposal] = ()
+    finished_known: Sequence[int] = ()
+    open_known: Sequence[int] = ()

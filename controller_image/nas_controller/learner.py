@@ -24,6 +24,8 @@ from nas_controller.seeding import derived_seed
 CANDIDATES = 1000
 """Architectures drawn in a row without one accepted before sampling gives up."""
 
+_ATTEMPTS_WITHOUT_REPEATS = 10
+
 
 class Learner:
     """An algorithm with numbered versions.
@@ -68,9 +70,17 @@ class Learner:
         rejected = 0
         attempt = 0
         while len(accepted) < count:
-            # Always `count` candidates, so that what is drawn does not depend on how many are still wanted.
+            # What is drawn does not depend on how many are still wanted. More with every attempt: an algorithm that
+            # tries its best candidates first gets past them when none of them keeps the constraints. It does not know
+            # what earlier attempts gave, and must not propose it once more; unless there is hardly anything else.
+            given = set(accepted) if self._algorithm.uses_history and attempt < _ATTEMPTS_WITHOUT_REPEATS else set()
+            candidates = min(count << attempt, max(count, CANDIDATES))
             seed = derived_seed(self._seed, first_batch, attempt)
-            for proposal in self._algorithm.propose(count, depth, seed):
+            for proposal in self._algorithm.propose(candidates, depth, seed):
+                if len(accepted) == count:
+                    break
+                if proposal in given:
+                    continue
                 if accept is None or accept(proposal):
                     accepted.append(proposal)
                     rejected = 0

@@ -9,6 +9,7 @@ from nas_controller.algorithms.algorithm import Algorithm
 from nas_controller.jobs import Statistics
 from nas_controller.proposal import Proposal, Rewarded
 from nas_controller.spaces import Space
+from nas_controller.spaces.neighbors import random_proposal
 
 
 class RandomSearch(Algorithm):
@@ -26,22 +27,9 @@ class RandomSearch(Algorithm):
     def propose(self, count: int, depth: int, seed: int) -> list[Proposal]:
         """`count` independent draws."""
         generator = random.Random(seed)  # noqa: S311  # not for security
-        return [Proposal(self._draw(depth, generator), depth) for _ in range(count)]
+        return [random_proposal(self._space, depth, generator) for _ in range(count)]
 
     def learn(self, snapshot: Tensor, batch: Sequence[Rewarded]) -> Statistics:
         """Learns nothing."""
         del snapshot, batch
         return Statistics()
-
-    def _draw(self, depth: int, generator: random.Random) -> tuple[int, ...]:
-        decisions: list[int] = []
-        walk = self._space.walk(depth)
-        try:
-            step = next(walk)
-            while True:
-                kind = self._space.kinds[step.kind]
-                choices = 2**step.predecessors if kind.anchor else kind.choices
-                decisions.append(generator.randrange(choices))
-                step = walk.send(decisions[-1])
-        except StopIteration:
-            return tuple(decisions)

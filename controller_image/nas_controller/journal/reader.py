@@ -3,6 +3,7 @@
 import json
 import sqlite3
 import threading
+from bisect import bisect_right
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -58,11 +59,12 @@ FROM batches b INDEXED BY open_batches JOIN trials t ON t.batch = b.batch LEFT J
 WHERE b.consumed_by IS NULL ORDER BY b.batch, t.trial
 """  # noqa: S608 - made of constants
 _LEARNT = """
-SELECT t.decisions, t.depth, r.reward, r.state <> 'StoppedEarly'
-FROM updates u JOIN trials t ON t.batch = u.batch JOIN results r ON r.trial = t.trial ORDER BY u.version, t.trial
+SELECT t.decisions, t.depth, r.reward, r.state <> 'StoppedEarly', b.version, u.version
+FROM updates u JOIN batches b ON b.batch = u.batch JOIN trials t ON t.batch = u.batch
+JOIN results r ON r.trial = t.trial ORDER BY u.version, t.trial
 """
 _NOT_LEARNT = """
-SELECT t.decisions, t.depth FROM batches b INDEXED BY open_batches JOIN trials t ON t.batch = b.batch
+SELECT t.decisions, t.depth, b.version FROM batches b INDEXED BY open_batches JOIN trials t ON t.batch = b.batch
 WHERE b.consumed_by IS NULL ORDER BY b.batch, t.trial
 """
 _LAST = """
@@ -209,9 +211,12 @@ class SqliteReader(JournalReader):
                 learnt, not_learnt = self._query(_LEARNT), self._query(_NOT_LEARNT)
             finally:
                 self._query("COMMIT")
+        versions = [version for *_, version in learnt]
         return History(
-            finished=[Rewarded(_proposal(*made), reward, bool(complete)) for *made, reward, complete in learnt],
-            open=[_proposal(*made) for made in not_learnt],
+            finished=[Rewarded(_proposal(*made), reward, bool(complete)) for *made, reward, complete, _, _ in learnt],
+            open=[_proposal(*made) for *made, _ in not_learnt],
+            finished_known=[bisect_right(versions, sampled_at) for *_, sampled_at, _ in learnt],
+            open_known=[bisect_right(versions, sampled_at) for *_, sampled_at in not_learnt],
         )
 
     def updates(self, *, after: int = 0, limit: int = 100_000) -> Sequence[UpdateRecord]:

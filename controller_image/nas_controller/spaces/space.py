@@ -54,6 +54,11 @@ class Space(ABC):
             ValueError: the architecture is not in this space; the message says what and where.
         """
 
+    def choices(self, step: Step) -> int:
+        """How many decisions are possible at `step`: one of 0 to one less than this."""
+        kind = self.kinds[step.kind]
+        return 2**step.predecessors if kind.anchor else kind.choices
+
     def trace(self, decisions: Sequence[int], depth: int) -> tuple[tuple[Step, ...], Architecture]:
         """The step that each of `decisions` belongs to, and the architecture that they lead to.
 
@@ -65,10 +70,10 @@ class Space(ABC):
         try:
             step = next(walk)
             for decision in decisions:
-                kind = self.kinds[step.kind]
-                choices = 2**step.predecessors if kind.anchor else kind.choices
+                choices = self.choices(step)
                 if not 0 <= decision < choices:
-                    raise ValueError(f"decision {len(steps)} ({kind.name}) is {decision}, not one of 0..{choices - 1}")
+                    name = self.kinds[step.kind].name
+                    raise ValueError(f"decision {len(steps)} ({name}) is {decision}, not one of 0..{choices - 1}")
                 steps.append(step)
                 step = walk.send(decision)
         except StopIteration as stop:

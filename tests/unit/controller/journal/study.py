@@ -65,6 +65,8 @@ class Study:
         self.newest: PolicyUpdated | None = None
         self.snapshots: dict[int, bytes] = {}
         self.learnt: list[Rewarded] = []
+        self.learnt_known: list[int] = []
+        self.known = [0]  # learnt at each version
         self.ended: dict[str, EndedLease] = {}
         self.search = SearchStateChanged("RUNNING", "", "", 0.0)
         self.consecutive_failures = 0
@@ -180,6 +182,8 @@ class Study:
             for t in trials
             if t.result
         ]
+        self.learnt_known += [self.known[t.version] for t in trials]
+        self.known.append(len(self.learnt))
         version = len(self.updates) + 1
         lag = version - 1 - trials[0].version
         mark = random.Random(version)
@@ -300,7 +304,12 @@ class Study:
         assert journal.finished(measurements=True) == self.records(self.results)
         assert journal.best(limit=1000, measurements=True) == self.records(self.best())
         assert journal.updates() == self.updates
-        assert journal.history() == History(self.learnt, [trial.sampled.proposal for trial in self._open()])
+        assert journal.history() == History(
+            self.learnt,
+            [trial.sampled.proposal for trial in self._open()],
+            self.learnt_known,
+            [self.known[trial.version] for trial in self._open()],
+        )
         for trial in self.trials:
             for lease in trial.leases:
                 assert journal.ended_lease(lease.lease) == self.ended.get(lease.lease)

@@ -91,7 +91,7 @@ def test_a_new_journal_has_nothing_to_recover(journal: Journal) -> None:
     assert journal.recover() == nothing
     assert journal.trials() == journal.finished() == journal.best() == []
     assert list(journal.updates()) == []
-    assert journal.history() == History([], [])
+    assert journal.history() == History([], [], [], [])
     assert journal.trial(1) is None
     assert journal.ended_lease("1.1") is None
     assert journal.problem() == ""
