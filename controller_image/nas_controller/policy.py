@@ -32,16 +32,25 @@ class Samples:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What the policy makes of given proposals, differentiable.
+    """What the policy makes of m proposals of at most T decisions each, differentiable.
 
-    Both have shape [proposals] and are sums in float64: a deep network has thousands of decisions.
+    Sums are in float64: a deep network has thousands of decisions.
 
-    log_probability: of all decisions of a proposal together.
-    entropy: nats a decision, mean over the decisions of a proposal, each bit of an anchor being one.
+    decision_log_probability: of each decision given those before, shape [T, m]; 0 after the last of a proposal.
+    entropy: nats a decision, mean over the decisions of a proposal, each bit of an anchor being one, shape [m].
+    hidden: the state of the LSTM's top layer that each decision was taken in, shape [T, m, width], float32.
+    made: which decisions there are, shape [T, m], bool.
     """
 
-    log_probability: Tensor
+    decision_log_probability: Tensor
     entropy: Tensor
+    hidden: Tensor
+    made: Tensor
+
+    @property
+    def log_probability(self) -> Tensor:
+        """Of all decisions of a proposal together, shape [m], float64."""
+        return self.decision_log_probability.sum(0)
 
 
 class LSTMPolicy(nn.Module):
@@ -154,26 +163,34 @@ class LSTMPolicy(nn.Module):
             after = replay.anchor_positions + count  # the step after an anchor
             embedded = self._embed_anchors(replay.anchor_bits)
             entering = entering.view(-1, width).index_add(0, after, embedded).view(entering.shape)
-        hidden = self.lstm(entering[:-1])[0].reshape(-1, width)
+        states = self.lstm(entering[:-1])[0]
+        hidden = states.reshape(-1, width)
 
         scores = self.head(hidden[replay.choice_positions]) + self._mask[replay.choice_kinds]
         scores = scores.log_softmax(1)
         chosen = scores.gather(1, replay.choice_tokens.unsqueeze(1)).squeeze(1)
         entropies = -(scores.exp() * scores).sum(1)
-        zeros = torch.zeros(count, dtype=torch.float64)
-        log_probability = zeros.index_add(0, replay.choice_proposals, chosen.double())
-        entropy = zeros.index_add(0, replay.choice_proposals, entropies.double())
+        log_probability = torch.zeros(len(hidden), dtype=torch.float64)
+        log_probability = log_probability.index_add(0, replay.choice_positions, chosen.double())
+        entropy = torch.zeros(count, dtype=torch.float64)
+        entropy = entropy.index_add(0, replay.choice_positions % count, entropies.double())
         if len(replay.pair_bits):
             at_anchors = hidden[replay.anchor_positions]
             previous = self.anchor_previous(at_anchors)[replay.pair_earlier]
             current = self.anchor_current(at_anchors)[replay.pair_later]
             logits = self.anchor_score(torch.tanh(previous + current)).squeeze(1)
             surprise = F.softplus(torch.where(replay.pair_bits, -logits, logits))  # -log P(bit)
-            log_probability = log_probability.index_add(0, replay.pair_proposals, -surprise.double())
+            positions = replay.anchor_positions[replay.pair_later]
+            log_probability = log_probability.index_add(0, positions, -surprise.double())
             # With p = sigmoid(x), -p log p - (1 - p) log(1 - p) = softplus(x) - p x.
             bit_entropy = F.softplus(logits) - torch.sigmoid(logits) * logits
-            entropy = entropy.index_add(0, replay.pair_proposals, bit_entropy.double())
-        return Evaluation(log_probability, entropy / replay.decisions.clamp(min=1))
+            entropy = entropy.index_add(0, positions % count, bit_entropy.double())
+        return Evaluation(
+            decision_log_probability=log_probability.view(-1, count),
+            entropy=entropy / replay.decisions.clamp(min=1),
+            hidden=states,
+            made=replay.made,
+        )
 
     def _embed_anchors(self, bits: Tensor) -> Tensor:
         """The mean of the embeddings of the layers that each anchor chose, zero where it chose none.

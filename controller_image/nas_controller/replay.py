@@ -49,14 +49,13 @@ class Replay:
     choice_positions: Tensor  # [choices]
     choice_kinds: Tensor  # [choices]
     choice_tokens: Tensor  # [choices]
-    choice_proposals: Tensor  # [choices]
     anchor_positions: Tensor  # [anchors]
     anchor_bits: Tensor  # [anchors, most anchors before one], bool
     pair_earlier: Tensor  # [pairs], indices of anchors
     pair_later: Tensor  # [pairs], indices of anchors
     pair_bits: Tensor  # [pairs], bool
-    pair_proposals: Tensor  # [pairs]
     decisions: Tensor  # [m]: choices and bits of each proposal
+    made: Tensor  # [T, m], bool: which decisions there are
 
 
 def prepare(space: Space, vocabulary: Vocabulary, proposals: Sequence[Proposal]) -> Replay:
@@ -68,7 +67,8 @@ def prepare(space: Space, vocabulary: Vocabulary, proposals: Sequence[Proposal])
     count = len(proposals)
     longest = max(len(proposal.decisions) for proposal in proposals)
     tokens = np.full((max(longest, 1) + 1, count), vocabulary.start, dtype=np.int64)
-    choices: list[tuple[int, int, int, int]] = []
+    made = np.zeros((max(longest, 1), count), dtype=np.bool_)
+    choices: list[tuple[int, int, int]] = []
     anchors: list[int] = []
     anchor_bits, earlier, later, pair_bits, pair_proposals = [], [], [], [], []
     for index, proposal in enumerate(proposals):
@@ -84,9 +84,10 @@ def prepare(space: Space, vocabulary: Vocabulary, proposals: Sequence[Proposal])
                 entering.append(vocabulary.anchor)
             else:
                 token = vocabulary.ranges[step.kind].start + decision
-                choices.append((position, step.kind, token, index))
+                choices.append((position, step.kind, token))
                 entering.append(token)
         tokens[1 : len(entering) + 1, index] = entering
+        made[: len(entering), index] = True
         bits = _unpack(masks, vocabulary.most_anchors)
         i, j = _pairs(len(masks))
         anchor_bits.append(bits)
@@ -94,21 +95,20 @@ def prepare(space: Space, vocabulary: Vocabulary, proposals: Sequence[Proposal])
         earlier.append(first + j)
         pair_bits.append(bits[i, j])
         pair_proposals.append(np.full(len(i), index))
-    columns = torch.tensor(choices, dtype=torch.int64).view(-1, 4).T
+    columns = torch.tensor(choices, dtype=torch.int64).view(-1, 3).T
     owners = torch.from_numpy(np.concatenate(pair_proposals))
     return Replay(
         tokens=torch.from_numpy(tokens),
         choice_positions=columns[0],
         choice_kinds=columns[1],
         choice_tokens=columns[2],
-        choice_proposals=columns[3],
         anchor_positions=torch.tensor(anchors, dtype=torch.int64),
         anchor_bits=torch.from_numpy(np.concatenate(anchor_bits)),
         pair_earlier=torch.from_numpy(np.concatenate(earlier)),
         pair_later=torch.from_numpy(np.concatenate(later)),
         pair_bits=torch.from_numpy(np.concatenate(pair_bits)),
-        pair_proposals=owners,
-        decisions=torch.bincount(torch.cat([columns[3], owners]), minlength=count),
+        decisions=torch.bincount(torch.cat([columns[0] % count, owners]), minlength=count),
+        made=torch.from_numpy(made),
     )
 
 

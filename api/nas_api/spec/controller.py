@@ -44,6 +44,8 @@ class ActorCritic(SpecModel):
     each decision, 0 the value after a decision with the one before."""
     value_weight: float = Field(default=0.5, ge=0, le=100)
     """Weight of the value head's squared error in the loss."""
+    baseline_decay: float = Field(default=0.95, ge=0, lt=1)
+    """Weight of the past in the baseline: the exponential moving average of the rewards of previous architectures."""
     entropy_weight: float = Field(default=0.0, ge=0, le=100)
     """Weight of the entropy bonus that keeps the policy exploring."""
     max_gradient_norm: float = Field(default=5.0, gt=0, le=1e9)
@@ -59,6 +61,11 @@ class PPO(SpecModel):
     """Gradient steps that are made from each batch."""
     clip_range: float = Field(default=0.2, gt=0, le=10)
     """A decision is made no more likely, nor less, than by this share of its probability when it was sampled."""
+    gae_lambda: float = Field(default=0.95, ge=0, le=1)
+    """Lambda of the generalized advantage estimation (Schulman et al. 2016): 1 compares the reward with the value of
+    each decision, 0 the value after a decision with the one before."""
+    value_weight: float = Field(default=0.5, ge=0, le=100)
+    """Weight of the value head's squared error in the loss."""
     baseline_decay: float = Field(default=0.95, ge=0, lt=1)
     """Weight of the past in the baseline: the exponential moving average of the rewards of previous architectures."""
     entropy_weight: float = Field(default=0.0, ge=0, le=100)
@@ -71,7 +78,7 @@ class RegularizedEvolution(SpecModel):
     """Regularized (aging) evolution (Real et al. 2019): the best of a sample of the youngest is mutated."""
 
     population_size: int = Field(default=50, ge=1, le=100_000)
-    """P: the population is this many architectures, those that finished last. The first P are random."""
+    """P: the population is this many architectures, those that finished last. The first P proposals are random."""
     tournament_size: int = Field(default=5, ge=1, le=100_000)
     """S: members of the population drawn at random, the best of which is the next parent."""
 
@@ -79,7 +86,7 @@ class RegularizedEvolution(SpecModel):
 class LocalSearch(SpecModel):
     """Best-first local search (White et al. 2021): tries what differs in one decision from the best found."""
 
-    initial_samples: int = Field(default=1, ge=1, le=100_000)
+    initial_samples: int = Field(default=10, ge=1, le=100_000)
     """Random architectures at the start, and at each restart, the best of which is where the search goes on."""
 
 

@@ -2,8 +2,12 @@
 
 from nas_api import spec
 
+from nas_controller.algorithms.actor_critic import ActorCritic
 from nas_controller.algorithms.algorithm import Algorithm
+from nas_controller.algorithms.local_search import LocalSearch
+from nas_controller.algorithms.ppo import PPO
 from nas_controller.algorithms.random_search import RandomSearch
+from nas_controller.algorithms.regularized_evolution import RegularizedEvolution
 from nas_controller.algorithms.reinforce import Reinforce
 from nas_controller.spaces import Space
 
@@ -15,8 +19,23 @@ def build_algorithm(controller: spec.Controller, space: Space, seed: int) -> Alg
             return Reinforce(space, controller, seed)
         case "Random":
             return RandomSearch(space)
-        case other:
-            raise ValueError(f"controller.algorithm.type: {other} is not there yet")
+        case "ActorCritic":
+            return ActorCritic(space, controller, seed)
+        case "PPO":
+            return PPO(space, controller, seed)
+        case "RegularizedEvolution":
+            return RegularizedEvolution(space, controller)
+        case "LocalSearch":
+            return LocalSearch(space, controller)
 
 
-__all__ = ["Algorithm", "RandomSearch", "Reinforce", "build_algorithm"]
+__all__ = [
+    "PPO",
+    "ActorCritic",
+    "Algorithm",
+    "LocalSearch",
+    "RandomSearch",
+    "RegularizedEvolution",
+    "Reinforce",
+    "build_algorithm",
+]

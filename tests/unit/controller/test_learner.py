@@ -1,6 +1,7 @@
 """`Learner`: versions, what is kept for open batches, and a restart that changes nothing, bit for bit."""
 
 from dataclasses import dataclass, field
+from typing import get_args
 
 import hypothesis.strategies as st
 import pytest
@@ -28,7 +29,13 @@ SPACE = ConvNetSpace(
 def start(algorithm: str = "REINFORCE", hidden_size: int = 5, gradients_per_update: int = 1) -> Learner:
     controller = spec.Controller(
         policy=spec.Policy(hidden_size=hidden_size, init_scale=0.5),
-        algorithm=spec.Algorithm(type=algorithm, reinforce=spec.Reinforce(learning_rate=0.05, entropy_weight=0.01)),
+        algorithm=spec.Algorithm(
+            type=algorithm,
+            reinforce=spec.Reinforce(learning_rate=0.05, entropy_weight=0.01),
+            ppo=spec.PPO(update_epochs=2),
+            regularized_evolution=spec.RegularizedEvolution(population_size=5, tournament_size=2),
+            local_search=spec.LocalSearch(initial_samples=2),
+        ),
         parallelism=spec.Parallelism(parameter_shards=3, gradients_per_update=gradients_per_update),
     )
     return Learner(build_algorithm(controller, SPACE, seed=7), seed=7)
@@ -51,6 +58,8 @@ class Journal:
     snapshots: dict[int, bytes] = field(default_factory=dict)
     open: list[SampledBatch] = field(default_factory=list)
     learnt: list[Rewarded] = field(default_factory=list)
+    learnt_known: list[int] = field(default_factory=list)
+    known: list[int] = field(default_factory=lambda: [0])  # learnt at each version
 
     def record(self, update: Update, kept: set[int]) -> None:
         self.version, self.state = update.version, update.state
@@ -58,7 +67,12 @@ class Journal:
         self.snapshots = {version: snapshot for version, snapshot in self.snapshots.items() if version in kept}
 
     def history(self) -> History:
-        return History(self.learnt, [proposal for batch in self.open for proposal in batch.proposals])
+        return History(
+            self.learnt,
+            [proposal for batch in self.open for proposal in batch.proposals],
+            self.learnt_known,
+            [self.known[batch.version] for batch in self.open for _ in batch.proposals],
+        )
 
     def restore(self, learner: Learner) -> None:
         learner.restore(
@@ -78,6 +92,8 @@ def run(events: list[tuple[str, int]], algorithm: str, gradients_per_update: int
             batch = journal.open.pop(choice % len(journal.open))
             update = learn(learner, batch)
             journal.learnt += rewarded(batch)
+            journal.learnt_known += [journal.known[batch.version]] * len(batch.proposals)
+            journal.known.append(len(journal.learnt))
             journal.record(update, learner.versions())
             results.append(update)
         elif event == "restart" and restarts:
@@ -87,14 +103,14 @@ def run(events: list[tuple[str, int]], algorithm: str, gradients_per_update: int
     return results
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=150)
 @given(
     st.lists(
         st.tuples(st.sampled_from(["sample", "sample", "learn", "learn", "restart"]), st.integers(0, 11)),
         min_size=10,
         max_size=30,
     ),
-    st.sampled_from(["REINFORCE", "Random"]),
+    st.sampled_from(get_args(spec.Algorithm.model_fields["type"].annotation)),
     st.integers(1, 3),
 )
 def test_a_learner_that_is_restarted_at_any_points_does_the_same_bit_for_bit(
