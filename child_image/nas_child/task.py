@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from nas_api.architectures import Architecture, ImageShape
+from nas_api.architectures import Architecture, Discrete, ImageShape
 from nas_api.spec.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -52,6 +52,23 @@ class Trial:
     """Where to train. No other device may be used."""
     directory: Path
     """An empty directory for files of this trial. It is removed when the trial ends."""
+
+    @property
+    def chosen(self) -> dict[str, Any]:
+        """What was chosen, by name, in a search of type Discrete; of a repeat a list with such a dict for each round.
+
+        `trial.chosen["width"]` is a value, `trial.chosen["layers"][0]["heads"]` one in the first round of `layers`. A
+        choice whose condition did not hold is not in it.
+
+        Raises:
+            TypeError: the search is of another type.
+        """
+        if not isinstance(self.architecture, Discrete):
+            raise TypeError(
+                f"trial.chosen is for searches of type Discrete, and this is a {self.architecture.type}: "
+                "see trial.architecture"
+            )
+        return self.architecture.nested
 
     @property
     def epochs(self) -> int:

@@ -175,20 +175,17 @@ NASSEARCH_RULES = (
         "leave them out, or check the size in your task",
     ),
     *(
-        rule
-        for task, metrics in BUILT_IN_TASKS.items()
-        for rule in (
-            Rule(
-                "spec",
-                f"self.trainer.task != '{task}' || self.reward.metric in [{', '.join(repr(m) for m in metrics)}]",
-                f"reward.metric is not reported by {task}, which reports {', '.join(metrics)}",
-            ),
-            Rule(
-                "spec",
-                f"self.trainer.task != '{task}' || (self.reward.scale * self.reward.exponent > 0.0) != ({_LOWER})",
-                "reward.exponent prefers the worst of the metric: give it the other sign",
-            ),
+        Rule(
+            "spec",
+            f"self.trainer.task != '{task}' || self.reward.metric in [{', '.join(repr(m) for m in metrics)}]",
+            f"reward.metric is not reported by {task}, which reports {', '.join(metrics)}",
         )
+        for task, metrics in BUILT_IN_TASKS.items()
+    ),
+    Rule(
+        "spec",
+        f"!(self.trainer.task in [{_TASKS}]) || (self.reward.scale * self.reward.exponent > 0.0) != ({_LOWER})",
+        "reward.exponent prefers the worst of the metric: give it the other sign",
     ),
     *(
         Rule(

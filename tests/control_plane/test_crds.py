@@ -41,11 +41,20 @@ LANGUAGE = {
     "trainer": {"task": "language-model", "dataset": {"path": "pydoc"}},
     "reward": {"metric": "val_perplexity", "aggregate": "Min", "window": "all", "scale": 80, "exponent": -3},
 }
+DISCRETE = both(USER_TASK, at("searchSpace.type", "Discrete"))
+
+
+def choice(name: str = "a", **fields: Any) -> Object:
+    return {"name": name, "values": [2, 0.5, "x", True]} | fields
 
 
 def choices(path: str) -> tuple[list[Any], list[Any]]:
     if path.endswith("layerTypes"):
         return ["Convolution", "Convolution"], ["Convolution", "MaxPooling"]
+    if path.endswith("combinations"):
+        return ["add", "add"], ["add", "max"]
+    if path.endswith("activations"):
+        return ["tanh", "tanh"], ["tanh", "sin"]
     return [2, 2], [2, 3]
 
 
@@ -56,12 +65,33 @@ def example(rule: Rule) -> tuple[Object, Object]:
     match field:
         case _ if "lists a choice twice" in message:
             refused, accepted = choices(path)
+            if "recurrentCell" in path:
+                return both(LANGUAGE, at(path, refused)), both(LANGUAGE, at(path, accepted))
+        case "searchSpace":
+            return DISCRETE, both(DISCRETE, at("searchSpace.discrete.choices", [choice()]))
+        case "choices" | "choices[]":
+            refused, accepted = [choice(), choice()], [choice(), choice("b")]
+            if "choices[].choices" in path:
+                refused, accepted = ([{"name": "r", "repeat": 2, "choices": c}] for c in (refused, accepted))
+            elif field == "choices[]":
+                repeat = {"name": "r", "choices": [choice()]}
+                refused, accepted = [repeat], [choice("n", values=[1, 2]), repeat | {"repeat": "n"}]
+            path = "searchSpace.discrete.choices"
+            return both(DISCRETE, at(path, refused)), both(DISCRETE, at(path, accepted))
+        case "spec" if "trains a RecurrentCell" in message:
+            return at("trainer.task", "language-model"), LANGUAGE
+        case "spec" if "trains a ConvNet" in message:
+            return {"searchSpace": {"type": "RecurrentCell"}}, {}
+        case "spec" if "is not reported by language-model" in message:
+            return both(LANGUAGE, at("reward.metric", "val_accuracy")), LANGUAGE
         case "layers":
             refused, accepted = {"initial": 9, "max": 3}, {"initial": 3, "max": 3}
         case "layerTypes":
             refused, accepted = ["MaxPooling"], ["Convolution"]
         case "replicas":
             refused, accepted = 0, 10_000
+        case "batchSize":
+            refused, accepted = 0, "auto"
         case "maxTrials":
             refused, accepted = "many", "unlimited"
         case "window":
@@ -87,6 +117,11 @@ def example(rule: Rule) -> tuple[Object, Object]:
             return both(USER_TASK, constrained), constrained
         case "spec" if "is not reported" in message:
             return at("reward.metric", "accuracy"), both(USER_TASK, at("reward.metric", "accuracy"))
+        case "spec" if message.startswith("controller.earlyStopping"):
+            member = message.split(".")[2]
+            kind = {"median": "Median", "asha": "ASHA"}.get(member, "CurveExtrapolation")
+            stopping = both(at("controller.earlyStopping.type", kind), at(message.split()[0], 5))
+            return both(stopping, at("trainer.epochs", 5)), both(stopping, at("trainer.epochs", 6))
         case "spec" if "the other sign" in message:
             loss = at("reward.metric", "val_loss")
             return loss, both(loss, at("reward.exponent", -1))

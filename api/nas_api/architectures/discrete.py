@@ -24,7 +24,7 @@ class Discrete(SpecModel):
     """A sequence of choices."""
 
     type: Literal["Discrete"] = "Discrete"
-    decisions: Annotated[tuple[Decision, ...], Field(max_length=MOST_DECISIONS)]
+    decisions: Annotated[tuple[Decision, ...], Field(min_length=1, max_length=MOST_DECISIONS)]
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:

@@ -44,12 +44,17 @@ def train(
         directory = results.state
     search = read_manifest(directory.manifest, overrides)
     trainer = search.spec.trainer
+    architecture = architecture_of(record)
     if trainer.is_user_task:
+        writes = (
+            "`nas export` writes it as PyTorch"
+            if isinstance(architecture, ConvNet)
+            else "`nas show -o json` writes it for that"
+        )
         raise BadInput(
             f"trial {record.sampled.trial} was trained by your own task {trainer.task}: train its architecture "
-            "with your own code. `nas export` writes it as PyTorch"
+            f"with your own code. {writes}"
         )
-    architecture = architecture_of(record)
     if not isinstance(architecture, ConvNet):
         raise BadInput(f"trial {record.sampled.trial} is a {architecture.type}, and `nas train` trains only a ConvNet")
     import torch

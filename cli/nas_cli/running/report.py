@@ -113,12 +113,18 @@ def _look(results: Results, best: TrialRecord | None) -> dict[str, str]:
     where = f"-s {shlex.quote(str(results.state.path))}"
     steps = {}
     if best is not None:
+        spec = results.search.spec
+        part = {"ConvNet": "layer", "RecurrentCell": "node", "Discrete": "choice"}[spec.search_space.type]
         steps = {
-            f"nas show best {where}": "the architecture, layer by layer",
+            f"nas show best {where}": f"the architecture, {part} by {part}",
             f"nas plot -o curve.png {where}": "how the search went",
-            f"nas train best {where}": "train it to the end, test accuracy",
-            f"nas export best -o best {where}": "take it away as PyTorch and ONNX",
         }
+        if spec.trainer.task == "image-classification":
+            steps[f"nas train best {where}"] = "train it to the end, test accuracy"
+        if spec.search_space.type == "ConvNet":
+            steps[f"nas export best -o best {where}"] = "take it away as PyTorch and ONNX"
+        else:
+            steps[f"nas show best -o json {where}"] = "the architecture for your own code"
     twin = twin_directory(results.state.path)
     if best is not None and (twin / "search.yaml").exists():
         compare = shlex.join(["nas", "compare", str(twin), str(results.state.path)])

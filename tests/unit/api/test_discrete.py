@@ -12,7 +12,7 @@ values = st.one_of(
     st.floats(allow_nan=False, allow_infinity=False),
     st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20),
 )
-architectures = st.dictionaries(st.sampled_from(["a", "b", "c.0.d", "c.1.d"]), values).map(
+architectures = st.dictionaries(st.sampled_from(["a", "b", "c.0.d", "c.1.d"]), values, min_size=1).map(
     lambda choices: Discrete(decisions=tuple(Decision(name=name, value=value) for name, value in choices.items()))
 )
 
@@ -68,6 +68,7 @@ def test_a_whole_number_is_an_integer_as_it_is_after_its_way_through_a_cluster()
         ([{"name": "a", "value": [1]}], "decisions.0.value"),
         ([{"name": "a", "value": float("nan")}], "decisions.0.value"),
         ([{"name": "", "value": 1}], "at least 1 character"),
+        ([], "at least 1 item"),
         ([{"name": str(i), "value": 1} for i in range(1001)], "at most 1000"),
     ],
 )

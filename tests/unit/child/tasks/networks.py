@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import torch
-from nas_api.architectures import ConvNet, Convolution, Layer
+from nas_api.architectures import Architecture, ConvNet, Convolution, Layer
 from nas_api.spec.trainer import Trainer
 from nas_child.task import Trial
 
@@ -20,5 +20,5 @@ def small_network(filters: int = 16, stride: int = 1) -> ConvNet:
     return ConvNet(layers=(layer(), layer(0), layer(0, 1)))
 
 
-def trial_of(trainer: Trainer, directory: Path, seed: int = 0, architecture: ConvNet | None = None) -> Trial:
+def trial_of(trainer: Trainer, directory: Path, seed: int = 0, architecture: Architecture | None = None) -> Trial:
     return Trial(architecture or small_network(), seed, trainer, torch.device("cpu"), directory)

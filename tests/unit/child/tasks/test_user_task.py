@@ -2,23 +2,24 @@
 
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from textwrap import dedent
 
 import numpy as np
 import pytest
 import torch
-import yaml
-from nas_api.spec.nassearch import NASSearch
+from nas_api.architectures import Architecture, Decision, Discrete
+from nas_api.manifest import load_manifest
 from nas_api.spec.trainer import Dataset, Trainer
 from nas_child.task import FailureReason, StopTrial, Task, TaskError, Trial, TrialFailure
 from nas_child.tasks import load_task
 from nas_child.tasks.user import UserTask
+from nas_controller.spaces import build_space
 
 from tests.unit.child.tasks.networks import small_network, trial_of
 
-EXAMPLE = Path(__file__).parents[4] / "examples" / "own_task"
+EXAMPLES = Path(__file__).parents[4] / "examples"
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +31,7 @@ def _working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     before = set(sys.modules)
     yield
     for name in set(sys.modules) - before:
-        if str(getattr(sys.modules[name], "__file__", "") or "").startswith((str(tmp_path), str(EXAMPLE))):
+        if str(getattr(sys.modules[name], "__file__", "") or "").startswith((str(tmp_path), str(EXAMPLES))):
             del sys.modules[name]
 
 
@@ -165,14 +166,53 @@ def test_a_request_to_stop_passes_an_except_clause_of_the_function(tmp_path: Pat
     assert steps == [0]
 
 
-def test_the_example_trains_what_its_manifest_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(EXAMPLE)
-    search = NASSearch.model_validate(yaml.safe_load((EXAMPLE / "search.yaml").read_text()))
+def test_what_was_chosen_is_found_by_name(tmp_path: Path) -> None:
+    choices = {"width": 64, "layers.0.heads": 2, "layers.1.heads": 4}
+    architecture = Discrete(decisions=tuple(Decision(name=name, value=value) for name, value in choices.items()))
+    trial = trial_of(Trainer(), tmp_path, architecture=architecture)
+    assert trial.chosen == {"width": 64, "layers": [{"heads": 2}, {"heads": 4}]}
+    assert trial.chosen["layers"][1]["heads"] == 4
+
+
+def test_nothing_is_chosen_by_name_in_a_search_of_another_type(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match=r"trial.chosen is for searches of type Discrete, and this is a ConvNet"):
+        _ = trial_of(Trainer(), tmp_path).chosen
+
+
+CHOSEN = (
+    ("patch", 4), ("width", 32), ("norm", "first"), ("depth", 2),
+    ("layers.0.heads", 4), ("layers.0.ratio", 1), ("layers.0.activation", "relu"),
+    ("layers.1.heads", 1), ("layers.1.ratio", 4), ("layers.1.activation", "silu"),
+    ("head", "mlp"), ("headWidth", 64),
+)  # fmt: skip
+TRANSFORMER = Discrete(decisions=tuple(Decision(name=name, value=value) for name, value in CHOSEN))
+
+
+@pytest.mark.parametrize(
+    ("example", "architecture", "goal"),
+    [("own_task", small_network(), lambda error: error < 0.1), ("transformer", TRANSFORMER, lambda right: right > 0.8)],
+    ids=["own_task", "transformer"],
+)
+def test_an_example_trains_what_its_manifest_says(
+    example: str,
+    architecture: Architecture,
+    goal: Callable[[float], bool],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    torch.set_num_threads(1)
+    monkeypatch.chdir(EXAMPLES / example)
+    search = load_manifest(EXAMPLES / example / "search.yaml")
     trainer = search.spec.trainer
     task = load_task(trainer)
     task.prepare(trainer, seed=search.spec.seed, cache=tmp_path)
     reported: list[dict[str, float]] = []
-    trial = trial_of(trainer, tmp_path, architecture=small_network())
+    trial = trial_of(trainer, tmp_path, architecture=architecture)
     task.run(trial, lambda step, **metrics: reported.append(metrics))
     assert len(reported) == trainer.epochs
-    assert reported[-1][search.spec.reward.metric] < 0.1
+    assert goal(reported[-1][search.spec.reward.metric])
+
+
+def test_the_transformer_that_is_trained_here_is_in_the_space_of_the_example() -> None:
+    space = build_space(load_manifest(EXAMPLES / "transformer" / "search.yaml").spec.search_space)
+    assert space.decode(space.encode(TRANSFORMER), depth=1) == TRANSFORMER
