@@ -2,7 +2,7 @@
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from nas_api.architectures import Decision, Discrete, parse_architecture
 from pydantic import ValidationError
 
@@ -23,6 +23,7 @@ def discrete(**choices: object) -> Discrete:
     )
 
 
+@settings(deadline=None)
 @given(architectures)
 def test_it_is_read_back_from_json_with_the_values_of_the_types_that_they_had(architecture: Discrete) -> None:
     read = parse_architecture(architecture.to_json())
@@ -31,6 +32,7 @@ def test_it_is_read_back_from_json_with_the_values_of_the_types_that_they_had(ar
     assert [type(d.value) for d in read.decisions] == [type(d.value) for d in architecture.decisions]
 
 
+@settings(deadline=None)
 @given(architectures, architectures)
 def test_digests_are_equal_if_and_only_if_the_choices_are(a: Discrete, b: Discrete) -> None:
     assert (a.digest == b.digest) == (a.to_json() == b.to_json())

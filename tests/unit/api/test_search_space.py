@@ -43,7 +43,7 @@ class TestTaskAndSpace:
         NASSearchSpec.model_validate(
             {
                 "searchSpace": {"type": space, **members},
-                "trainer": {"task": task},
+                "trainer": {"task": task, "dataset": {"path": "data"}},
                 "reward": {"metric": metric, "exponent": exponent},
             }
         )
@@ -59,12 +59,14 @@ class TestTaskAndSpace:
     def test_a_built_in_task_trains_no_other(self, task: str, space: str, trained: str) -> None:
         members = {"discrete": {"choices": [{"name": "a", "values": [1, 2]}]}} if space == "Discrete" else {}
         with pytest.raises(ValidationError, match=f"trainer.task {task} trains {trained}: set searchSpace.type to it"):
-            NASSearchSpec.model_validate({"searchSpace": {"type": space, **members}, "trainer": {"task": task}})
+            NASSearchSpec.model_validate(
+                {"searchSpace": {"type": space, **members}, "trainer": {"task": task, "dataset": {"path": "data"}}}
+            )
 
     def test_a_low_perplexity_is_a_good_one(self) -> None:
         spec = {
             "searchSpace": {"type": "RecurrentCell"},
-            "trainer": {"task": "language-model"},
+            "trainer": {"task": "language-model", "dataset": {"path": "pydoc"}},
             "reward": {"metric": "val_perplexity"},
         }
         with pytest.raises(ValidationError, match=r"reward.exponent 3 prefers the worst val_perplexity"):

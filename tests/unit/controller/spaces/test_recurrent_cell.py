@@ -2,7 +2,7 @@
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from nas_api import spec
 from nas_api.architectures import CellNode, ConvNet, Convolution, Layer, RecurrentCell, parse_architecture
 from nas_api.architectures.recurrent_cell import LSTM_CELL, LSTM_CELL_OF_BASE_4, NAS_CELL
@@ -19,6 +19,7 @@ specs = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(specs, st.integers(0, 2**32))
 def test_every_walk_ends_in_a_valid_cell_that_its_decisions_decode_to_and_that_encodes_to_them(
     description: spec.RecurrentCellSpace, seed: int
@@ -33,6 +34,7 @@ def test_every_walk_ends_in_a_valid_cell_that_its_decisions_decode_to_and_that_e
     assert space.encode(cell) == decisions
 
 
+@settings(deadline=None)
 @given(specs, st.integers(0, 2**32), st.data())
 def test_mirror_images_of_a_cell_are_in_the_space_too(
     description: spec.RecurrentCellSpace, seed: int, data: st.DataObject
