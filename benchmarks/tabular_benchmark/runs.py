@@ -1,7 +1,9 @@
 """Runs searches in several processes, and keeps each that has ended, so that what was interrupted goes on."""
 
+import ctypes
 import hashlib
 import json
+import signal
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
@@ -119,6 +121,7 @@ def run_searches(
             processes.shutdown(wait=False, cancel_futures=True)
 
 
+_PR_SET_PDEATHSIG = 1
 _setting: Setting  # of this process
 
 
@@ -126,6 +129,9 @@ def _begin(setting: Setting) -> None:
     global _setting  # sent once to each process, not with every search
     _setting = setting
     torch.set_num_threads(1)
+    # The parent ends it: at once if it dies itself, whatever kills it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _search(contestant: Contestant, seed: int) -> Run:
