@@ -2,10 +2,13 @@
 
 import math
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
-from nas_api.architectures import ConvNet
+from nas_api.architectures import Architecture, ConvNet, RecurrentCell
 from nas_api.spec import NASSearch
 from nas_child.data.cache import default_cache
 from nas_child.data.division import load_final_data
@@ -15,25 +18,29 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from nas_cli.failure import BadInput, Failure
+from nas_cli.final_language_model import train_final_language_model
 from nas_cli.running.placement import count_cores
-from nas_cli.trained import Metrics, save
+from nas_cli.trained import ClassifierMetrics, Metrics, save
+
+Show = Callable[[int, float, str], None]
+"""Tells of an epoch: its number, its training loss, and what was measured after it, in words."""
 
 
 def train_to_the_end(
     search: NASSearch,
     trial: int,
-    architecture: ConvNet,
+    architecture: Architecture,
     epochs: int,
     device: str,
     directory: Path,
     console: Console,
 ) -> Metrics:
-    """Trains on the whole training set, measures on the test set, and writes weights and metrics to `directory`.
+    """Trains, measures on the test set, and writes weights and metrics to `directory`.
 
     Args:
         search: the manifest: data and trainer.
         trial: number of the trial.
-        architecture: its architecture.
+        architecture: its architecture, of a kind that a built-in task trains.
         epochs: of training.
         device: `auto`, `cpu` or `cuda`.
         directory: where to write, see `nas_cli.trained`.
@@ -49,43 +56,68 @@ def train_to_the_end(
         raise BadInput("--device cuda: PyTorch sees no GPU here. See `nvidia-smi`, or use --device cpu")
     place = torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
     torch.set_num_threads(count_cores())
-    data = load_final_data(search.spec.trainer.dataset, default_cache())
     torch.manual_seed(search.spec.seed)
-    network = ConvolutionalNetwork(architecture, data.training.shape, data.training.classes)
+    known: dict[str, Any] = {
+        "search": search.full_name,
+        "trial": trial,
+        "digest": architecture.digest,
+        "epochs": epochs,
+        "device": torch.cuda.get_device_name() if place.type == "cuda" else "cpu",
+    }
+    with _progress(console, trial, epochs) as show:
+        match architecture:
+            case ConvNet():
+                return _train_classifier(search, architecture, place, directory, known, show)
+            case RecurrentCell():
+                return train_final_language_model(search, architecture, place, directory, known, show)
+    raise BadInput(
+        f"trial {trial} is a {architecture.type}, which no built-in task trains: train it with your own code"
+    )
+
+
+@contextmanager
+def _progress(console: Console, trial: int, epochs: int) -> Iterator[Show]:
+    """Shows a bar on a terminal, else ten lines. The training ends if it has diverged."""
     columns = (
         TextColumn("trial {task.fields[trial]}"), BarColumn(), MofNCompleteColumn(), TextColumn("epochs"),
         TextColumn("{task.description}"), TimeElapsedColumn(), TimeRemainingColumn(),
     )  # fmt: skip
-    began = time.monotonic()
     with Progress(*columns, console=console, transient=True) as progress:
         bar = progress.add_task("", total=epochs, trial=trial)
 
-        def show(result: EpochResult) -> None:
-            if not math.isfinite(result.train_loss):
+        def show(epoch: int, train_loss: float, measured: str) -> None:
+            if not math.isfinite(train_loss):
                 raise Failure(
-                    f"the training of trial {trial} diverged in epoch {result.epoch}: its loss is {result.train_loss}. "
+                    f"the training of trial {trial} diverged in epoch {epoch}: its loss is {train_loss}. "
                     "Try a lower learning rate, with --set spec.trainer.optimizer.learningRate=..."
                 )
-            progress.update(
-                bar, advance=1, description=f"train loss {result.train_loss:.4f}, test accuracy {result.accuracy:.4f}"
-            )
-            if not console.is_terminal and (result.epoch % max(1, epochs // 10) == 0 or result.epoch == epochs):
-                console.print(
-                    f"epoch {result.epoch}/{epochs}: train loss {result.train_loss:.4f}, test loss {result.loss:.4f}, "
-                    f"test accuracy {result.accuracy:.4f}"
-                )
+            text = f"train loss {train_loss:.4f}, {measured}"
+            progress.update(bar, advance=1, description=text)
+            if not console.is_terminal and (epoch % max(1, epochs // 10) == 0 or epoch == epochs):
+                console.print(f"epoch {epoch}/{epochs}: {text}")
 
-        training = train(network, data, search.spec.trainer, epochs, place, search.spec.seed, show)
+        yield show
+
+
+def _train_classifier(
+    search: NASSearch, architecture: ConvNet, place: torch.device, directory: Path, known: dict[str, Any], show: Show
+) -> Metrics:
+    """On the whole training set. Validation samples are no longer needed: the last weights count."""
+    began = time.monotonic()
+    data = load_final_data(search.spec.trainer.dataset, default_cache())
+    network = ConvolutionalNetwork(architecture, data.training.shape, data.training.classes)
+
+    def on_epoch(result: EpochResult) -> None:
+        measured = f"test loss {result.loss:.4f}, test accuracy {result.accuracy:.4f}"
+        show(result.epoch, result.train_loss, measured)
+
+    training = train(network, data, search.spec.trainer, known["epochs"], place, search.spec.seed, on_epoch)
     last = training.history[-1]
-    metrics = Metrics(
-        search=search.full_name,
-        trial=trial,
-        digest=architecture.digest,
-        epochs=epochs,
+    metrics = ClassifierMetrics(
+        **known,
+        seconds=time.monotonic() - began,
         test_accuracy=last.accuracy,
         test_loss=last.loss,
-        seconds=time.monotonic() - began,
-        device=torch.cuda.get_device_name() if place.type == "cuda" else "cpu",
         mean=tuple(value / 255 for value in training.standardization.mean),
         deviation=tuple(value / 255 for value in training.standardization.deviation),
         history=[
@@ -93,5 +125,5 @@ def train_to_the_end(
             for r in training.history
         ],
     )
-    save(directory, metrics, {name: value.cpu().contiguous() for name, value in network.state_dict().items()})
+    save(directory, metrics, network.state_dict())
     return metrics

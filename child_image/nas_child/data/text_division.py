@@ -1,7 +1,7 @@
-"""The two ways to divide a text, like those for images in `nas_child.data.division`.
+"""Texts for a search, and the test text, which is kept from it.
 
 A search learns from the training text and is rewarded on the validation text: `load_search_text` opens no test file.
-Only the final training of a chosen architecture, `load_final_text`, reads the test text.
+Only the final training of a chosen architecture calls `load_test_text`.
 """
 
 import hashlib
@@ -24,13 +24,13 @@ class TextDivision(NamedTuple):
 
     Attributes:
         training: what it learns from, int64, (tokens,).
-        evaluation: what it is measured on after each epoch, likewise.
-        vocabulary: of the training text of the search, in either way to divide.
-        description: where the text comes from, how long it is, and a digest of it, in a line.
+        validation: what it is measured on after each epoch, likewise.
+        vocabulary: of the training text.
+        description: where the texts come from, how long they are, and a digest of them, in a line.
     """
 
     training: Tensor
-    evaluation: Tensor
+    validation: Tensor
     vocabulary: Vocabulary
     description: str
 
@@ -46,69 +46,57 @@ def load_search_text(dataset: Dataset, settings: LanguageModel, cache: Path) -> 
     Raises:
         TaskError: the data is missing, no text, or too little.
     """
-    return _divide(dataset, settings, cache, [("training", ["train"]), ("validation", ["valid"])])
+    texts = [_read(dataset, settings, cache, part) for part in ("train", "valid")]
+    vocabulary = Vocabulary.of(texts[0], settings.level, settings.max_vocabulary)
+    training, validation = map(vocabulary.encode, texts)
+    where = python_reference.description() if dataset.path == BUILT_IN_TEXT else dataset.path
+    digest = hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]
+    description = (
+        f"{where}: {settings.level.lower()}, {len(training):,} for training, {len(validation):,} for validation, "
+        f"{len(vocabulary):,} different, SHA-256 {digest}..."
+    )
+    return TextDivision(training, validation, vocabulary, description)
 
 
-def load_final_text(dataset: Dataset, settings: LanguageModel, cache: Path) -> TextDivision:
-    """The training text of `dataset`, the validation text after it, and the test text.
+def load_test_text(dataset: Dataset, settings: LanguageModel, cache: Path, vocabulary: Vocabulary) -> Tensor:
+    """The test text of `dataset`, int64, (tokens,).
 
     Raises:
         TaskError: the data is missing, no text, or too little.
     """
-    return _divide(dataset, settings, cache, [("training", ["train", "valid"]), ("test", ["test"])])
+    return vocabulary.encode(_read(dataset, settings, cache, "test"))
 
 
-def _divide(
-    dataset: Dataset, settings: LanguageModel, cache: Path, roles: list[tuple[str, list[TextPart]]]
-) -> TextDivision:
-    parts: list[TextPart] = [part for _, parts in roles for part in parts]
-    texts = _read(dataset, settings, cache, parts)
-    vocabulary = Vocabulary.of(texts["train"], settings.level, settings.max_vocabulary)
-    training, evaluation = (vocabulary.encode("".join(texts[part] for part in parts)) for _, parts in roles)
-    digest = hashlib.sha256("\0".join(texts[part] for part in parts).encode()).hexdigest()[:16]
-    sizes = ", ".join(
-        f"{len(tokens):,} for {role}" for (role, _), tokens in zip(roles, (training, evaluation), strict=True)
-    )
-    where = python_reference.description() if dataset.path == BUILT_IN_TEXT else dataset.path
-    return TextDivision(
-        training,
-        evaluation,
-        vocabulary,
-        f"{where}: {settings.level.lower()}, {sizes}, {len(vocabulary):,} different, SHA-256 {digest}...",
-    )
-
-
-def _read(dataset: Dataset, settings: LanguageModel, cache: Path, parts: list[TextPart]) -> dict[TextPart, str]:
-    """The text of each of the parts."""
+def _read(dataset: Dataset, settings: LanguageModel, cache: Path, part: TextPart) -> str:
     if dataset.path == BUILT_IN_TEXT:
-        words = settings.level == "Words"
-        return {part: python_reference.read(part, words) for part in parts}
+        return python_reference.read(part, words=settings.level == "Words")
     root = descend(fetch(dataset.path, cache))
     fraction = dataset.validation_fraction
     if root.is_file():
-        whole = text_files.read(root)
-        held_out = round(len(whole) * fraction)
-        end, test = max(0, len(whole) - 2 * held_out), len(whole) - held_out
-        return _checked(root, {"train": whole[:end], "valid": whole[end:test], "test": whole[test:]})
-    texts: dict[TextPart, str] = {}
-    for part in parts:
-        file = text_files.find(root, part)
-        if file is not None:
-            texts[part] = text_files.read(file)
-        elif part == "valid":  # its own end, then
-            end = round(len(texts["train"]) * (1 - fraction))
-            texts["train"], texts["valid"] = texts["train"][:end], texts["train"][end:]
-        else:
-            names = sorted(entry.name for entry in root.iterdir())
-            shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-            raise TaskError(
-                f"{root}: no {part} text in this folder (it holds {shown or 'nothing'}); {text_files.EXPECTED}"
-            )
-    return _checked(root, texts)
+        parts: dict[TextPart, tuple[float, float]] = {
+            "train": (0, 1 - 2 * fraction),
+            "valid": (1 - 2 * fraction, 1 - fraction),
+            "test": (1 - fraction, 1),
+        }
+        return _piece(root, part, *parts[part])
+    # Without a validation text the end of the training text is held out.
+    files: dict[TextPart, Path | None] = {name: text_files.find(root, name) for name in ("train", "valid", "test")}
+    file = files[part]
+    if part == "train" and file is not None and files["valid"] is None:
+        return _piece(file, part, 0, 1 - fraction)
+    if part == "valid" and file is None and files["train"] is not None:
+        return _piece(files["train"], part, 1 - fraction, 1)
+    if file is None:
+        names = sorted(entry.name for entry in root.iterdir())
+        shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+        raise TaskError(f"{root}: no {part} text in this folder (it holds {shown or 'nothing'}); {text_files.EXPECTED}")
+    return text_files.read(file)
 
 
-def _checked(root: Path, texts: dict[TextPart, str]) -> dict[TextPart, str]:
-    for part, text in texts.items():
-        if not text.strip():
-            raise TaskError(f"{root}: nothing is left for the {part} text (trainer.dataset.validationFraction)")
-    return texts
+def _piece(file: Path, part: TextPart, begin: float, end: float) -> str:
+    """What stands between two fractions of a text."""
+    text = text_files.read(file)
+    piece = text[round(len(text) * begin) : round(len(text) * end)] if begin >= 0 and end > 0 else ""
+    if not piece.strip():
+        raise TaskError(f"{file}: nothing is left for the {part} text (trainer.dataset.validationFraction)")
+    return piece

@@ -37,14 +37,15 @@ class LanguageModelTask(Task):
         """Loads the training and the validation text, and says which they are."""
         self.trainer = trainer
         self.data = load_search_text(trainer.dataset, trainer.language_model, cache)
-        check_length(self.data, trainer)
+        check_length("training", self.data.training, trainer)
+        check_length("validation", self.data.validation, trainer)
         print(self.data.description, flush=True)
 
     def warm_up(self) -> None:
         """Trains a small cell for a step, on a few tokens."""
         data = self.data._replace(
             training=self.data.training[: 2 * self.trainer.batch_size],
-            evaluation=self.data.evaluation[: 2 * self.trainer.batch_size],
+            validation=self.data.validation[: 2 * self.trainer.batch_size],
         )
         network = LanguageModelNetwork(_SMALL, self.trainer.language_model, len(data.vocabulary))
         train_language_model(network, data, self.trainer, 1, torch.device("cpu"), on_epoch=lambda _: None)

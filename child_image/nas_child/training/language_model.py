@@ -27,7 +27,7 @@ class LanguageModelEpoch:
     Attributes:
         epoch: from 1.
         train_loss: mean cross-entropy of a token of the training text, in nats, while the weights changed.
-        loss: mean cross-entropy of a token of the evaluation text, after the epoch.
+        loss: mean cross-entropy of a token of the validation text, after the epoch.
     """
 
     epoch: int
@@ -36,11 +36,16 @@ class LanguageModelEpoch:
 
     @property
     def perplexity(self) -> float:
-        """Of the evaluation text: e to the power of the loss. Infinite where no float is as large."""
-        try:
-            return math.exp(self.loss)
-        except OverflowError:
-            return math.inf
+        """Of the validation text."""
+        return perplexity(self.loss)
+
+
+def perplexity(loss: float) -> float:
+    """Euler's number to the power of a mean cross-entropy in nats. Infinite where no float is as large."""
+    try:
+        return math.exp(loss)
+    except OverflowError:
+        return math.inf
 
 
 class Streams:
@@ -68,14 +73,13 @@ class Streams:
             yield self.tokens[start:end], self.tokens[start + 1 : end + 1]
 
 
-def check_length(data: TextDivision, trainer: Trainer) -> None:
+def check_length(role: str, tokens: Tensor, trainer: Trainer) -> None:
     """Raises `TaskError` if a text is too short to be cut into `trainer.batch_size` pieces."""
-    for role, tokens in (("training", data.training), ("evaluation", data.evaluation)):
-        if len(tokens) < 2 * trainer.batch_size:
-            raise TaskError(
-                f"{trainer.dataset.path}: the {role} text has {len(tokens)} tokens, too few for "
-                f"{trainer.batch_size} pieces side by side (trainer.batchSize)"
-            )
+    if len(tokens) < 2 * trainer.batch_size:
+        raise TaskError(
+            f"{trainer.dataset.path}: the {role} text has {len(tokens)} tokens, too few for {trainer.batch_size} "
+            "pieces side by side (trainer.batchSize)"
+        )
 
 
 def train_language_model(
@@ -105,7 +109,7 @@ def train_language_model(
     """
     settings = trainer.language_model
     training = Streams(data.training, trainer.batch_size, settings.bptt, device)
-    evaluation = Streams(data.evaluation, trainer.batch_size, settings.bptt, device)
+    validation = Streams(data.validation, trainer.batch_size, settings.bptt, device)
     half = half_precision(trainer, device)
     network.to(device)
     optimizer = build_optimizer(network, trainer.optimizer)
@@ -122,26 +126,40 @@ def train_language_model(
             optimizer.zero_grad()
             with autocast(device, half):
                 scores, state = network(tokens, state)
-                loss = functional.cross_entropy(scores.flatten(0, 1).float(), following.flatten())
-            scaler.scale(loss).backward()
+                cross_entropy = functional.cross_entropy(scores.flatten(0, 1).float(), following.flatten())
+            scaler.scale(cross_entropy).backward()
             scaler.unscale_(optimizer)
             clip_grad_norm_(network.parameters(), settings.gradient_clipping)
             scaler.step(optimizer)
             scaler.update()
             state = [(hidden.detach(), memory.detach()) for hidden, memory in state]
-            total += loss.detach() * following.numel()
+            total += cross_entropy.detach() * following.numel()
             if step % _CHECK_EVERY == 0 and not total.isfinite():
                 diverged = True
                 break
-        evaluation_loss = math.nan if diverged else _evaluate(network, evaluation, half)
-        result = LanguageModelEpoch(epoch + 1, total.item() / training.predicted, evaluation_loss)
+        loss = math.nan if diverged else _evaluate(network, validation, half)
+        result = LanguageModelEpoch(epoch + 1, total.item() / training.predicted, loss)
         history.append(result)
         on_epoch(result)
     return history
 
 
+def evaluate_language_model(
+    network: LanguageModelNetwork, tokens: Tensor, trainer: Trainer, device: torch.device
+) -> float:
+    """Mean cross-entropy of a token of a text, in nats, as `train_language_model` measures it.
+
+    Args:
+        network: on `device`.
+        tokens: int64, (tokens,), at least twice `trainer.batch_size`.
+        trainer: batch size, precision and `language_model`.
+        device: where to work.
+    """
+    streams = Streams(tokens, trainer.batch_size, trainer.language_model.bptt, device)
+    return _evaluate(network, streams, half_precision(trainer, device))
+
+
 def _evaluate(network: LanguageModelNetwork, streams: Streams, half: torch.dtype | None) -> float:
-    """Mean cross-entropy of a token."""
     network.eval()
     device = streams.tokens.device
     total = torch.zeros((), dtype=torch.float64, device=device)

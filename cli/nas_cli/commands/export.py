@@ -1,6 +1,8 @@
 """`nas export`: an architecture as standalone PyTorch code, its weights, and ONNX."""
 
 import re
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +13,8 @@ from nas_cli.failure import BadInput, Failure
 from nas_cli.terminal import stdout
 
 if TYPE_CHECKING:
+    from nas_api.architectures import ConvNet, RecurrentCell
+    from nas_api.spec import Trainer
     from nas_controller.data_shape import DataShape
 
     from nas_cli.results import Results
@@ -32,57 +36,73 @@ def export(
     ] = None,
     state: State = None,
 ) -> None:
-    """Write an architecture as PyTorch code that needs nothing of ours, its weights, and ONNX.
+    """Write an architecture as PyTorch code that needs nothing of ours, its weights, and ONNX (of a ConvNet).
 
-    All three are checked to give the same outputs. The weights are those of [bold]nas train[/], or random ones.
+    All are checked to give the same outputs. The weights are those of [bold]nas train[/], or random ones.
 
     Examples:
       [bold]nas export best -o best[/]               code, weights, ONNX in ./best
 
       [bold]nas export 12 -o net -s runs/digits[/]
     """
-    from nas_api.architectures import ConvNet
+    from nas_api.architectures import ConvNet, RecurrentCell
     from rich.markup import escape
 
     from nas_cli.results import architecture_of, open_results
+    from nas_cli.trained import load_metrics
 
     with open_results(state) as results:
         record = results.trial(trial)
-        architecture = architecture_of(record)
-        if not isinstance(architecture, ConvNet):
-            raise BadInput(
-                f"trial {record.sampled.trial} is a {architecture.type}, and only a ConvNet can be written as PyTorch: "
-                f"`nas show {record.sampled.trial} -o json` writes the architecture for your own code"
-            )
-        shape = _shape(images, results)
         trained = results.state.trained(record.sampled.trial)
         title = f"Trial {record.sampled.trial} of the search {results.name}, found by neural architecture search"
+        trainer = results.search.spec.trainer
+        architecture = architecture_of(record)
+        shape = _shape(images, results) if isinstance(architecture, ConvNet) else None
+        again = f"`nas train {record.sampled.trial} -s {escape(str(results.state.path))}` does that; then export again."
 
+    from nas_child.task import TaskError
+
+    console = stdout()
+    tell = partial(console.print, markup=False)
+    try:
+        match architecture:
+            case ConvNet() if shape is not None:
+                usage = _export_classifier(architecture, shape, title, trained, directory, tell)
+            case RecurrentCell() if not trainer.is_user_task:
+                usage = _export_language_model(architecture, trainer, title, trained, directory, tell)
+            case _:
+                raise BadInput(
+                    f"trial {record.sampled.trial} is a {architecture.type} that your own task {trainer.task} builds: "
+                    f"`nas show {record.sampled.trial} -o json` writes the architecture for your own code"
+                )
+    except TaskError as error:
+        raise BadInput(str(error)) from error
+    except OSError as error:
+        raise Failure(f"cannot write to {directory}: {error}") from error
+    if load_metrics(trained) is None:
+        console.print(f"[yellow]The weights are random[/]: the architecture has not been trained to the end. {again}")
+    console.print(usage, markup=False)
+
+
+def _export_classifier(
+    network: "ConvNet", shape: "DataShape", title: str, trained: Path, directory: Path, tell: Callable[[str], None]
+) -> str:
+    """Writes a ConvNet. Returns what to do with it."""
     from nas_cli.exporting.exported import export as write
     from nas_cli.exporting.subject import subject_of
 
-    console = stdout()
-    subject = subject_of(architecture, shape, title, trained)
-    try:
-        write(subject, directory, lambda text: console.print(text, markup=False))
-    except OSError as error:
-        raise Failure(f"cannot write to {directory}: {error}") from error
-    if subject.metrics is None:
-        console.print(
-            f"[yellow]The weights are random[/]: the architecture has not been trained to the end. "
-            f"`nas train {record.sampled.trial} -s {escape(str(results.state.path))}` does that; then export again."
-        )
-        pixels = "float32, channels of mean 0 and standard deviation 1"
-    else:
-        console.print(
+    subject = subject_of(network, shape, title, trained)
+    write(subject, directory, tell)
+    pixels = "float32, channels of mean 0 and standard deviation 1"
+    if subject.metrics is not None:
+        tell(
             "The weights are trained: test accuracy {test_accuracy:.4f} after {epochs} epochs.".format(
                 **subject.metrics
             )
         )
         pixels = "float32, pixels of 0 to 255 divided by 255"
     size = ", ".join(map(str, shape.image))
-    console.print(
-        f"""
+    return f"""
 Use it from {directory}, in PyTorch:
 
     from model import Network
@@ -98,9 +118,35 @@ or anywhere else:
     import onnxruntime
 
     session = onnxruntime.InferenceSession("model.onnx")
-    (scores,) = session.run(["scores"], {{"images": images}})""",
-        markup=False,
-    )
+    (scores,) = session.run(["scores"], {{"images": images}})"""
+
+
+def _export_language_model(
+    cell: "RecurrentCell", trainer: "Trainer", title: str, trained: Path, directory: Path, tell: Callable[[str], None]
+) -> str:
+    """Writes a language model. Returns what to do with it."""
+    from nas_cli.exporting.language_model import export_language_model
+
+    metrics = export_language_model(cell, trainer, title, trained, directory, tell)
+    if metrics is not None:
+        tell(
+            "The weights are trained: test perplexity {test_perplexity:.2f} after {best_epoch} epochs.".format(
+                **metrics
+            )
+        )
+    return f"""
+Use it from {directory}, in PyTorch:
+
+    from model import Network
+    from safetensors.torch import load_file
+
+    network = Network()
+    network.load_state_dict(load_file("model.safetensors"))
+    network.eval()
+    scores, state = network(tokens)  # int64, (steps, batch), numbers in vocabulary.json
+    scores, state = network(tokens_that_follow, state)
+
+It is written step by step, so that there is no ONNX of it. `python model.py text.txt` learns a text from the start."""
 
 
 def _shape(text: str | None, results: "Results") -> "DataShape":

@@ -21,7 +21,10 @@ def train(
     overrides: Overrides = None,
     state: State = None,
 ) -> None:
-    """Train an architecture to the end, on training and validation samples, and report its accuracy on the test set.
+    """Train an architecture to the end, and report its accuracy or its perplexity on the test set.
+
+    Images: training and validation samples are both trained on. Language: the epoch that is best on the validation
+    text counts.
 
     The test set is read here for the first time: nothing was chosen by it.
     Weights and metrics are kept for [bold]nas export[/].
@@ -55,8 +58,6 @@ def train(
             f"trial {record.sampled.trial} was trained by your own task {trainer.task}: train its architecture "
             f"with your own code. {writes}"
         )
-    if not isinstance(architecture, ConvNet):
-        raise BadInput(f"trial {record.sampled.trial} is a {architecture.type}, and `nas train` trains only a ConvNet")
     import torch
     from nas_child.task import TaskError
 
@@ -74,6 +75,6 @@ def train(
     except OSError as error:
         raise Failure(f"cannot write to {target}: {error}") from error
     console.print(
-        f"[bold green]test accuracy {metrics.test_accuracy:.4f}[/] after {epochs} epochs "
+        f"[bold green]{metrics.result}[/] after {epochs} epochs "
         f"({duration(metrics.seconds)} on {metrics.device})\nweights and metrics are in {escape(str(target))}",
     )

@@ -119,10 +119,12 @@ def _look(results: Results, best: TrialRecord | None) -> dict[str, str]:
             f"nas show best {where}": f"the architecture, {part} by {part}",
             f"nas plot -o curve.png {where}": "how the search went",
         }
-        if spec.trainer.task == "image-classification":
-            steps[f"nas train best {where}"] = "train it to the end, test accuracy"
+        if not spec.trainer.is_user_task:
+            steps[f"nas train best {where}"] = "train it to the end, and measure it on the test set"
         if spec.search_space.type == "ConvNet":
             steps[f"nas export best -o best {where}"] = "take it away as PyTorch and ONNX"
+        elif spec.search_space.type == "RecurrentCell" and not spec.trainer.is_user_task:
+            steps[f"nas export best -o best {where}"] = "take it away as PyTorch"
         else:
             steps[f"nas show best -o json {where}"] = "the architecture for your own code"
     twin = twin_directory(results.state.path)

@@ -3,7 +3,8 @@
 import json
 from datetime import UTC, datetime
 
-from nas_api.architectures import ConvNet, ImageShape, parse_architecture
+from nas_api.architectures import ConvNet, ImageShape, RecurrentCell, parse_architecture
+from nas_api.architectures.language_model_source import write_language_model_source
 from nas_api.architectures.pytorch_source import write_source
 from nas_api.rpc import trials_pb2 as pb
 from nas_api.spec import NASSearch
@@ -25,14 +26,14 @@ def build_best(search: NASSearch, trial: pb.Trial, data_shape: pb.DataShape | No
     Args:
         search: which has ended.
         trial: its best.
-        data_shape: of the data that the workers found. None with a user's own task, whose networks only the task can
-            build: there is no `model.py` then, nor for an architecture that is no ConvNet.
+        data_shape: of the images that the workers found. None: there are none.
+
+    Only a user's own task can build its networks: there is no `model.py` then, unless they are ConvNets and the task
+    has told the shape of its images.
     """
     files = {"trial.json": _json(_document(trial)), "architecture.json": _json(json.loads(trial.architecture))}
-    if data_shape is not None:
-        architecture = parse_architecture(trial.architecture)
-        if isinstance(architecture, ConvNet):
-            files["model.py"] = _source(search, trial, architecture, data_shape)
+    if source := _source(search, trial, data_shape):
+        files["model.py"] = source
     return stamped(
         {
             "apiVersion": "v1",
@@ -58,10 +59,18 @@ def _fitting(files: dict[str, str]) -> dict[str, str]:
     return data | ({"left-out.txt": left_out} if left_out else {})
 
 
-def _source(search: NASSearch, trial: pb.Trial, architecture: ConvNet, shape: pb.DataShape) -> str:
+def _source(search: NASSearch, trial: pb.Trial, shape: pb.DataShape | None) -> str | None:
     title = f"Trial {trial.trial_id} of the search {search.metadata.name}, found by neural architecture search"
-    image = ImageShape(shape.channels, shape.height, shape.width)
-    return write_source(architecture, image, shape.classes, title)
+    trainer, space = search.spec.trainer, search.spec.search_space
+    if shape is None and (trainer.is_user_task or space.type != "RecurrentCell"):
+        return None
+    match parse_architecture(trial.architecture):
+        case ConvNet() as network if shape is not None:
+            image = ImageShape(shape.channels, shape.height, shape.width)
+            return write_source(network, image, shape.classes, title)
+        case RecurrentCell() as cell if not trainer.is_user_task:
+            return write_language_model_source(cell, trainer.language_model, title)
+    return None
 
 
 def _document(trial: pb.Trial) -> Object:

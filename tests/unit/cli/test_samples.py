@@ -9,7 +9,7 @@ from nas_api.spec.controller import Controller, Parallelism
 from nas_cli.manifest import describe
 
 SAMPLES = Path(__file__).parents[3] / "manifests" / "samples"
-SAMPLE_NAMES = ["digits", "fashion-mnist", "cifar10", "spot"]
+SAMPLE_NAMES = ["digits", "fashion-mnist", "cifar10", "spot", "characters", "words"]
 
 
 @pytest.mark.parametrize("name", SAMPLE_NAMES)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from nas_api.spec.trainer import Dataset, LanguageModel
 from nas_child.data import python_reference
-from nas_child.data.text_division import TextDivision, load_final_text, load_search_text
+from nas_child.data.text_division import TextDivision, load_search_text, load_test_text
 from nas_child.data.vocabulary import Vocabulary
 from nas_child.task import TaskError
 
@@ -22,6 +22,7 @@ PTB = {
     "test": " a dog sat \n",
 }
 CHARACTERS = LanguageModel(level="Characters")
+VOCABULARY = Vocabulary.of(PTB["train"], "Words", 100)
 
 
 def write(folder: Path, names: dict[str, str]) -> Dataset:
@@ -35,7 +36,7 @@ def decoded(division: TextDivision) -> tuple[str, str]:
     joint = "" if division.vocabulary.level == "Characters" else " "
     return (
         joint.join(division.vocabulary.tokens[number] for number in division.training),
-        joint.join(division.vocabulary.tokens[number] for number in division.evaluation),
+        joint.join(division.vocabulary.tokens[number] for number in division.validation),
     )
 
 
@@ -69,7 +70,7 @@ def test_the_search_opens_no_test_file(tmp_path: Path) -> None:
     names = {Path(path).name for path in opened}
     assert {"ptb.train.txt", "ptb.valid.txt"} <= names
     assert "ptb.test.txt" not in names
-    opened = open_files_of(lambda: load_final_text(dataset, LanguageModel(), tmp_path))
+    opened = open_files_of(lambda: load_test_text(dataset, LanguageModel(), tmp_path, VOCABULARY))
     assert str(tmp_path / "ptb" / "ptb.test.txt") in opened
 
 
@@ -77,34 +78,32 @@ def test_a_search_can_do_without_a_test_file_and_the_final_training_cannot(tmp_p
     dataset = write(tmp_path / "ptb", {part: LAYOUTS[0][part] for part in ("train", "valid")})
     load_search_text(dataset, LanguageModel(), tmp_path)
     with pytest.raises(TaskError, match=r"no test text in this folder \(it holds train.txt, valid.txt\)"):
-        load_final_text(dataset, LanguageModel(), tmp_path)
+        load_test_text(dataset, LanguageModel(), tmp_path, VOCABULARY)
 
 
-def test_the_final_training_has_the_vocabulary_of_the_search_and_the_validation_text_too(tmp_path: Path) -> None:
+def test_the_test_text_is_written_in_the_vocabulary_of_the_search(tmp_path: Path) -> None:
     dataset = write(tmp_path / "ptb", LAYOUTS[0])
-    search = load_search_text(dataset, LanguageModel(), tmp_path)
-    final = load_final_text(dataset, LanguageModel(), tmp_path)
-    assert final.vocabulary == search.vocabulary
-    assert torch.equal(final.training, torch.cat([search.training, search.evaluation]))
-    assert decoded(final)[1] == "<unk> dog sat <eos>"
+    vocabulary = load_search_text(dataset, LanguageModel(), tmp_path).vocabulary
+    test = load_test_text(dataset, LanguageModel(), tmp_path, vocabulary)
+    assert [vocabulary.tokens[number] for number in test] == ["<unk>", "dog", "sat", "<eos>"]
 
 
 def test_without_a_validation_text_the_end_of_the_training_text_is_held_out(tmp_path: Path) -> None:
     (tmp_path / "text").mkdir()
     text = "".join(f"{number:04}\n" for number in range(100))
     (tmp_path / "text" / "train.txt").write_text(text)
-    (tmp_path / "text" / "test.txt").write_text("9999\n")
     dataset = Dataset(path=str(tmp_path / "text"), validation_fraction=0.2)
     assert decoded(load_search_text(dataset, CHARACTERS, tmp_path)) == (text[:400], text[400:])
-    assert decoded(load_final_text(dataset, CHARACTERS, tmp_path))[0] == text
 
 
 def test_one_file_is_divided_into_three(tmp_path: Path) -> None:
     text = "abcdefghij" * 10
     (tmp_path / "text.txt").write_text(text)
     dataset = Dataset(path=str(tmp_path / "text.txt"), validation_fraction=0.1)
-    assert decoded(load_search_text(dataset, CHARACTERS, tmp_path)) == (text[:80], text[80:90])
-    assert decoded(load_final_text(dataset, CHARACTERS, tmp_path)) == (text[:90], text[90:])
+    division = load_search_text(dataset, CHARACTERS, tmp_path)
+    assert decoded(division) == (text[:80], text[80:90])
+    test = load_test_text(dataset, CHARACTERS, tmp_path, division.vocabulary)
+    assert torch.equal(test, division.vocabulary.encode(text[90:]))
 
 
 def test_a_text_can_come_in_an_archive(tmp_path: Path) -> None:

@@ -11,11 +11,11 @@ from nas_api.architectures import Architecture, CellNode, RecurrentCell
 from nas_api.architectures.recurrent_cell import LSTM_CELL, NAS_CELL
 from nas_api.spec import Reward
 from nas_api.spec.trainer import Dataset, LanguageModel, Optimizer, Trainer
-from nas_child.data.text_division import load_final_text
+from nas_child.data.text_division import load_search_text, load_test_text
 from nas_child.network import LanguageModelNetwork
 from nas_child.task import FailureReason, StopTrial, Task, TaskError, Trial, TrialFailure
 from nas_child.tasks import load_task
-from nas_child.training import LanguageModelEpoch, train_language_model
+from nas_child.training import LanguageModelEpoch, evaluate_language_model, train_language_model
 from nas_child.training.language_model import Streams
 from nas_controller.journal.journal import Measurement
 from nas_controller.reward import compute_reward
@@ -180,7 +180,7 @@ def test_a_trial_that_is_asked_to_stop_stops(text: str, tmp_path: Path) -> None:
 
 
 def test_a_text_too_short_for_its_streams_is_said_before_the_first_trial(text: str, tmp_path: Path) -> None:
-    message = r"the evaluation text has 3000 tokens, too few for 2000 pieces side by side \(trainer.batchSize\)"
+    message = r"the validation text has 3000 tokens, too few for 2000 pieces side by side \(trainer.batchSize\)"
     with pytest.raises(TaskError, match=message):
         prepared(trainer_of(text, batch_size=2000), tmp_path)
 
@@ -222,18 +222,19 @@ def test_shared_embeddings_are_one_matrix() -> None:
     assert counts[1] - counts[0] == 50 * 8
 
 
-def test_the_final_training_measures_on_the_test_text(text: str, tmp_path: Path) -> None:
+def test_a_trained_network_is_measured_on_another_text(text: str, tmp_path: Path) -> None:
     trainer = trainer_of(text)
-    data = load_final_text(trainer.dataset, trainer.language_model, tmp_path)
+    data = load_search_text(trainer.dataset, trainer.language_model, tmp_path)
+    test = load_test_text(trainer.dataset, trainer.language_model, tmp_path, data.vocabulary)
     torch.manual_seed(0)
     network = LanguageModelNetwork(LSTM_CELL, trainer.language_model, len(data.vocabulary))
     epochs: list[LanguageModelEpoch] = []
     assert train_language_model(network, data, trainer, 2, CPU, epochs.append) == epochs
+    assert evaluate_language_model(network, data.validation, trainer, CPU) == epochs[-1].loss
 
-    # Whoever takes the network away gets the perplexity that was reported.
-    streams = data.evaluation[: len(data.evaluation) // 16 * 16].view(16, -1).t()
-    network.eval()
+    # Whoever takes the network away gets the loss that is reported.
+    pieces = test[: len(test) // 16 * 16].view(16, -1).t()
     with torch.inference_mode():
-        scores, _ = network(streams[:-1], network.initial_state(16))
-        loss = torch.nn.functional.cross_entropy(scores.flatten(0, 1), streams[1:].flatten())
-    assert loss.exp().item() == pytest.approx(epochs[-1].perplexity, rel=1e-5)
+        scores, _ = network(pieces[:-1], network.initial_state(16))
+        loss = torch.nn.functional.cross_entropy(scores.flatten(0, 1), pieces[1:].flatten())
+    assert evaluate_language_model(network, test, trainer, CPU) == pytest.approx(loss.item(), rel=1e-5)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from nas_api.architectures import ConvNet, Convolution, Layer
+from nas_api.architectures.recurrent_cell import NAS_CELL
 from nas_api.rpc import trials_pb2 as pb
 from nas_operator.resources.best import build_best
 
@@ -71,6 +72,23 @@ def test_of_a_task_of_the_users_own_there_is_no_module() -> None:
     best = build_best(search_of(), trial_of('{"anything": [1, 2]}'), None)
     assert best["data"].keys() == {"architecture.json", "trial.json"}
     assert json.loads(best["data"]["architecture.json"]) == {"anything": [1, 2]}
+
+
+def test_of_a_language_model_there_is_a_module_though_images_have_no_shape() -> None:
+    spec = {
+        "searchSpace": {"type": "RecurrentCell"},
+        "trainer": {
+            "task": "language-model", "dataset": {"path": "pydoc"}, "languageModel": {"hiddenSize": 12, "layers": 1},
+        },
+        "reward": {"metric": "val_perplexity", "exponent": -3},
+    }  # fmt: skip
+    data = build_best(search_of(spec), trial_of(NAS_CELL.canonical().to_json()), None)["data"]
+    assert data.keys() == {"architecture.json", "model.py", "trial.json"}
+    # How it trains is tested with the writer of the module.
+    assert "Trial 12 of the search digits" in data["model.py"]
+    assert "nn.ModuleList(Cell(inputs, 12) for inputs in [12])" in data["model.py"]
+    own = spec | {"trainer": {"task": "mine:train"}, "reward": {"metric": "score"}}
+    assert "model.py" not in build_best(search_of(own), trial_of(NAS_CELL.canonical().to_json()), None)["data"]
 
 
 @pytest.mark.parametrize("kibibytes", [900, 1023, 2000])
