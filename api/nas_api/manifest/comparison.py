@@ -2,10 +2,14 @@
 
 import json
 from collections.abc import Iterator
+from itertools import zip_longest
 from typing import Any
 
+from nas_api.manifest.problems import format_path
 from nas_api.spec.nassearch import IMMUTABLE_FIELDS, NASSearch
 from nas_api.spec.schema import FieldPath
+
+_LONGEST = 100  # characters of a value
 
 
 def immutable_differences(old: NASSearch, new: NASSearch) -> list[str]:
@@ -21,10 +25,15 @@ def immutable_differences(old: NASSearch, new: NASSearch) -> list[str]:
     fields: list[FieldPath] = [("metadata", "name"), ("metadata", "namespace")]
     fields += [("spec", *name.split(".")) for name in IMMUTABLE_FIELDS]
     return [
-        f"{'.'.join(str(part) for part in path)}: {json.dumps(was)} became {json.dumps(is_now)}"
+        f"{format_path(path)}: {_written(was)} became {_written(is_now)}"
         for field in fields
         for path, was, is_now in _differences(field, _value(before, field), _value(after, field))
     ]
+
+
+def _written(value: Any) -> str:
+    text = "nothing" if value is None else json.dumps(value)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
 
 
 def _value(value: Any, path: FieldPath) -> Any:
@@ -37,5 +46,8 @@ def _differences(path: FieldPath, old: Any, new: Any) -> Iterator[tuple[FieldPat
     if isinstance(old, dict) and isinstance(new, dict):
         for key in [*old, *(key for key in new if key not in old)]:
             yield from _differences((*path, key), old.get(key), new.get(key))
+    elif isinstance(old, list) and isinstance(new, list) and any(isinstance(item, dict) for item in old + new):
+        for index, (was, is_now) in enumerate(zip_longest(old, new)):
+            yield from _differences((*path, index), was, is_now)
     elif old != new:
         yield path, old, new

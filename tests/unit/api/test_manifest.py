@@ -412,3 +412,51 @@ def test_a_default_that_is_written_out_is_no_difference(write: Write) -> None:
 def test_another_search_is_told_by_the_fields_that_changed(write: Write, override: str, difference: str) -> None:
     path = write(HEAD)
     assert immutable_differences(load_manifest(path), load_manifest(path, [override])) == [difference]
+
+
+CHOICES = """\
+spec:
+  searchSpace:
+    type: Discrete
+    discrete:
+      choices:
+        - {name: depth, values: [1, 2]}
+        - {name: layers, repeat: depth, choices: [{name: heads, values: [2, 4]}]}
+  trainer: {task: "mine:train"}
+  reward: {metric: score}
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "difference"),
+    [
+        (
+            "values: [2, 4]",
+            "values: [2, 8]",
+            "spec.searchSpace.discrete.choices[1].choices[0].values: [2, 4] became [2, 8]",
+        ),
+        (
+            "{name: depth, values: [1, 2]}",
+            "{name: depth, values: [1, 2], when: {}}",
+            "",
+        ),
+        (
+            "heads, values: [2, 4]}]}",
+            "heads, values: [2, 4]}]}\n        - {name: rate, values: [0.1]}",
+            'spec.searchSpace.discrete.choices[2]: nothing became {"name": "rate", "values": [0.1], "when": {}, '
+            '"repeat": null, "choices": []}',
+        ),
+    ],
+)
+def test_choices_that_changed_are_told_one_by_one(write: Write, before: str, after: str, difference: str) -> None:
+    old = load_manifest(write(HEAD + CHOICES))
+    new = load_manifest(write(HEAD + CHOICES.replace(before, after)))
+    assert immutable_differences(old, new) == ([difference] if difference else [])
+
+
+def test_a_long_value_is_told_in_part(write: Write) -> None:
+    path = write(HEAD)
+    (difference,) = immutable_differences(
+        load_manifest(path), load_manifest(path, [f"spec.trainer.dataset.path={'x' * 500}"])
+    )
+    assert difference == f'spec.trainer.dataset.path: "digits" became "{"x" * 96}...'
