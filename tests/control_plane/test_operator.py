@@ -65,6 +65,21 @@ def test_a_search_gets_all_that_it_needs(space: Namespace) -> None:
 
 
 @pytest.mark.usefixtures("operator")
+def test_workers_are_made_when_the_controller_can_start(space: Namespace) -> None:
+    space.kubectl("delete", "persistentvolume", f"{space.name}-digits")
+    space.apply(digits(replicas=2))
+
+    def waits_for_its_volume() -> bool:
+        return bool(space.condition("ControllerAvailable").get("reason") == "VolumeClaimUnbound")
+
+    space.cluster.wait_for(waits_for_its_volume, "the condition")
+    assert "NASPool/digits-gpu" in space.made("naspools")
+    assert space.jobs() == []
+    space.add_volume()
+    space.wait_for_workers(2)
+
+
+@pytest.mark.usefixtures("operator")
 def test_pools_are_scaled_with_kubectl(space: Namespace) -> None:
     space.apply(digits(replicas=1))
     first = space.wait_for_workers(1)

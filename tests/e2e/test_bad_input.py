@@ -121,6 +121,7 @@ def test_a_controller_that_cannot_be_configured_says_why_and_recovers(
     search.apply(quick_search(trials=4, controller=controller))
     condition = search.wait_for_condition("ControllerAvailable", "False", reason="ImagePullFailed")
     assert "spec.controller.image" in condition["message"]
+    assert not search.owned("jobs", "worker"), "no worker holds a GPU for a controller that cannot start"
 
     search.patch({"spec": {"controller": {"image": None}}})
     search.wait_for_condition("Succeeded", timeout=300)

@@ -18,6 +18,7 @@ from nas_operator.names import DRAINING_ANNOTATION, RETRY_ANNOTATION, best_name
 from nas_operator.observed import Object, Observed
 from nas_operator.planning import pool_status, search_status
 from nas_operator.planning.controller import has_read_manifest, plan_best, plan_controller
+from nas_operator.planning.diagnosis.controller_problem import controller_runs
 from nas_operator.planning.diagnosis.problem import Problem, shortened
 from nas_operator.planning.events import plan_events
 from nas_operator.planning.objects import format_time, generation_of, is_deleting, name_of
@@ -60,7 +61,8 @@ def _plan(search: NASSearch, observed: Observed, settings: Settings, now: dateti
     generation, previous = generation_of(observed.search), search_status.read_status(observed.search)
     settled = has_read_manifest(search, observed, settings)
     problem = search_status.known_problem(search, observed, previous, now)
-    verdict = find_verdict(search, generation, previous, observed.summary, settled, problem, now)
+    runs = controller_runs(observed)
+    verdict = find_verdict(search, generation, previous, observed.summary, settled, runs, problem, now)
     goes_at = controller_goes_at(search, verdict, generation)
 
     jobs = worker_jobs(observed, parse_duration(search.spec.controller.lease.duration), now)
@@ -96,7 +98,7 @@ def _plan(search: NASSearch, observed: Observed, settings: Settings, now: dateti
         look_closer = changed or looked_at is None or now - looked_at >= _LOOK_AGAIN
     times = [goes_at, writes.due_at, *(slot_plan.changes_at for slot_plan in slots)]
     waits = [time - now for time in times if time is not None and time > now]
-    waits += _waits(observed, reports, verdict, look_closer, stopped, settings)
+    waits += _waits(observed, reports, verdict, problem, look_closer, stopped, settings)
     return Plan(tuple(actions), look_closer, again_after=min(waits))
 
 
@@ -189,6 +191,7 @@ def _waits(
     observed: Observed,
     reports: Sequence[PoolReport],
     verdict: Verdict,
+    problem: Problem | None,
     look_closer: bool,
     stopped: bool,
     settings: Settings,
@@ -199,5 +202,7 @@ def _waits(
     runs = verdict.stage in (Stage.RUNNING, Stage.REOPENED)
     if runs or any(report.pool.jobs for report in reports) or (observed.summary is None and not stopped):
         yield poll
-    if look_closer and not observed.pods_listed:
+    # The pod that workers wait for is not watched.
+    wait_for_pod = observed.summary is None and verdict.stage is Stage.RUNNING and not verdict.grows and problem is None
+    if look_closer and (not observed.pods_listed or wait_for_pod):
         yield min(_SOON, poll)

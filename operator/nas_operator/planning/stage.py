@@ -49,6 +49,7 @@ def find_verdict(
     previous: NASSearchStatus,
     summary: pb.Summary | None,
     settled: bool,
+    runs: bool,
     problem: Problem | None,
     now: datetime,
 ) -> Verdict:
@@ -60,6 +61,7 @@ def find_verdict(
         previous: its status as it was written last.
         summary: of its controller, if that is there.
         settled: whether that controller has read this generation of the manifest.
+        runs: whether the controller's container does.
         problem: of the controller.
         now: UTC.
     """
@@ -79,9 +81,11 @@ def find_verdict(
         return Verdict(Stage.SUSPENDED)
     # Workers that came before the controller goes on would be sent away.
     resumes = summary is not None and summary.state == pb.Summary.SUSPENDED
-    # Those of a controller that cannot start would keep GPUs from others for nothing. One that runs may only be out of
-    # the operator's reach.
-    idle = previous.started_at is None and summary is None and problem is not None and problem.reason != UNREACHABLE
+    # Those of a controller that cannot start would keep GPUs from others for nothing: for the first of them its volume
+    # and its image must be there. They do not wait until it is ready, since both take seconds to import PyTorch. One
+    # that is not heard of may only be out of the operator's reach.
+    can_start = problem.reason == UNREACHABLE if problem is not None else runs
+    idle = previous.started_at is None and summary is None and not can_start
     return Verdict(Stage.RUNNING, grows=not resumes and not idle)
 
 

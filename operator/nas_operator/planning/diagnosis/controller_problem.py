@@ -26,6 +26,15 @@ def controller_problem(search: NASSearch, observed: Observed, now: datetime) -> 
     return Problem(problem.reason, shortened(problem.message)) if problem else None
 
 
+def controller_runs(observed: Observed) -> bool:
+    """Whether the controller's container runs: without pods listed, whether it is ready."""
+    return bool(status_of(observed.stateful_set).get("readyReplicas")) or any(
+        "running" in (container.get("state") or {})
+        for pod in _pods(observed)
+        for container in status_of(pod).get("containerStatuses") or ()
+    )
+
+
 def _refused(observed: Observed) -> Problem | None:
     for refusal in observed.refusals:
         if refusal.kind not in ("Job", "NASPool"):

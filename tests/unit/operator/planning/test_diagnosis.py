@@ -12,7 +12,7 @@ from nas_operator.observed import Object, Refusal
 from nas_operator.planning.diagnosis.problem import MAX_MESSAGE, last_words, shortened
 from nas_operator.planning.objects import format_time
 
-from tests.unit.operator.planning.simulated_cluster import SimulatedCluster, job_of
+from tests.unit.operator.planning.simulated_cluster import SETTINGS, SimulatedCluster, job_of
 
 POOL = {"name": "gpus", "replicas": 2, "resources": {"nvidia.com/gpu": 1, "memory": "16Gi"}}
 
@@ -192,6 +192,8 @@ def test_a_quota_on_jobs_and_its_end() -> None:
 
 def test_a_worker_that_a_queue_has_not_admitted() -> None:
     cluster = SimulatedCluster(pools=[POOL])
+    cluster.reconcile()
+    cluster.run_stateful_set()
     cluster.reconcile()
     for job in cluster.jobs.values():
         job["spec"] = job["spec"] | {"suspend": True}
@@ -394,16 +396,40 @@ def test_a_worker_whose_node_is_lost_is_made_anew() -> None:
     assert "NodeLost" not in cluster.said()
 
 
-def test_no_workers_are_made_for_a_controller_that_has_never_started_and_cannot() -> None:
-    cluster = without_controller(waits("ErrImagePull", "not found"))
-    made = len(cluster.jobs)
-    cluster.scale("gpus", made + 3)
-    cluster.settle()
-    assert len(cluster.jobs) == made
-    del cluster.pods["digits-controller-0"]
+@pytest.mark.parametrize(
+    "status",
+    [
+        None,
+        unscheduled("0/3 nodes are available: pod has unbound immediate PersistentVolumeClaims."),
+        waits("ErrImagePull", "not found"),
+        crash_loop(78, "no journal"),
+    ],
+    ids=["no pod", "no volume", "no image", "crash"],
+)
+def test_no_workers_are_made_for_a_controller_that_has_never_started(status: Object | None) -> None:
+    cluster = without_controller(status)
+    assert cluster.jobs == {}
+    cluster.pods.clear()
     cluster.halted.clear()
     cluster.settle()
-    assert len(cluster.jobs) == made + 3
+    assert len(cluster.jobs) == 2
+
+
+def test_workers_are_made_when_the_container_of_the_controller_runs_before_it_is_ready() -> None:
+    cluster = without_controller(waits("ContainerCreating"))
+    assert cluster.jobs == {}
+    made = cluster.plan()
+    assert (made.look_closer, made.again_after) == (True, timedelta(seconds=1)), "nobody tells when it runs"
+    cluster.pods["digits-controller-0"]["status"] = running_controller(cluster, 0, ready=False)
+    cluster.reconcile()
+    assert len(cluster.jobs) == 2
+    assert cluster.condition("ControllerAvailable")["reason"] == "Starting"
+    assert cluster.plan().again_after == timedelta(seconds=SETTINGS.poll_seconds)
+
+
+def test_a_controller_that_is_known_to_have_a_problem_is_looked_at_no_more_often_than_any_other() -> None:
+    cluster = without_controller(waits("ErrImagePull", "not found"))
+    assert cluster.plan().again_after == timedelta(seconds=SETTINGS.poll_seconds)
 
 
 def test_workers_are_made_though_a_controller_that_has_started_cannot_do_so_again() -> None:

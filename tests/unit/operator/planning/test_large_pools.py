@@ -38,7 +38,10 @@ def pool(replicas: int) -> SimulatedCluster:
 
 
 def make(cluster: SimulatedCluster) -> None:
-    """Nothing is there yet."""
+    """The controller runs, and no Jobs are there yet."""
+    for action in cluster.plan(pods=False).actions:
+        cluster.do(action)
+    cluster.run_stateful_set()
 
 
 def run(cluster: SimulatedCluster) -> None:
@@ -59,9 +62,9 @@ def start(cluster: SimulatedCluster) -> None:
 
 def make_jobs(cluster: SimulatedCluster) -> None:
     """All Jobs have pods, which wait."""
+    make(cluster)
     for action in cluster.plan(pods=False).actions:
         cluster.do(action)
-    cluster.run_stateful_set()
     pods: dict[str, list[Object]] = {}
     cluster.pods_of = lambda job_name: pods.get(job_name, [])  # type: ignore[method-assign]  # it would look at them all
     for name in cluster.jobs:

@@ -42,11 +42,16 @@ def test_a_new_search_gets_all_that_it_needs_and_then_nothing_more() -> None:
 
 
 def test_what_pods_mount_is_there_before_them() -> None:
-    actions = SimulatedCluster(pools=GPUS).plan(pods=False).actions
-    kinds = [a.manifest["kind"] if hasattr(a, "manifest") else type(a).__name__ for a in actions]
+    cluster = SimulatedCluster(pools=GPUS)
+    first = cluster.reconcile().actions
+    cluster.work()
+    kinds = [
+        action.manifest["kind"] if hasattr(action, "manifest") else type(action).__name__
+        for action in (*first, *cluster.reconcile().actions)
+    ]
     assert [kind for i, kind in enumerate(kinds) if kind not in kinds[:i]] == [
-        "CreateAuthority", "IssueCertificate", "ConfigMap", "Service", "NetworkPolicy", "StatefulSet", "NASPool", "Job",
-        "WriteStatus",
+        "CreateAuthority", "IssueCertificate", "ConfigMap", "Service", "NetworkPolicy", "StatefulSet", "NASPool",
+        "WriteStatus", "Job", "Emit",
     ]  # fmt: skip
 
 
@@ -147,11 +152,13 @@ def test_an_image_of_the_controller_that_is_not_named_any_more_is_undone(cluster
 
 def test_a_wrong_image_of_the_operator_is_corrected_by_an_upgrade() -> None:
     cluster = SimulatedCluster(pools=GPUS)
-    cluster.halted, cluster.waiting = {"StatefulSets"}, {"": ("ErrImagePull", "not found")}
+    cluster.halted.add("StatefulSets")
     cluster.settle()
     cluster.settings = Settings(controller_image="kubenas/controller:2", child_image="kubenas/child:2")
     cluster.settle()
     assert controller_image(cluster) == "kubenas/controller:2"
+    cluster.halted.clear()
+    cluster.settle()
     assert cluster.images("gpus") == ["kubenas/child:2"] * 3
 
 
