@@ -43,6 +43,8 @@ EDITS: dict[str, tuple[Any, bool, bool]] = {
     "controller.policy": ({"layers": 1}, True, True),
     "controller.algorithm": ({"type": "Random"}, True, True),
     "controller.parallelism": ({"batchSize": 4}, True, True),
+    "controller.duplicates": ("Train", True, True),
+    "controller.earlyStopping": ({"type": "Median"}, True, True),
     "controller.lease": ({"duration": "30s"}, True, True),
     "controller.storage": ({"size": "9Gi"}, False, False),  # nothing may change it
     "controller.image": ("other", False, True),

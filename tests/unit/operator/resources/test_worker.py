@@ -158,6 +158,7 @@ TRAINER_EDITS: dict[str, tuple[Any, bool]] = {
     "batchSize": (8, True),
     "optimizer": ({"learningRate": 0.2}, True),
     "dataset": ({"path": "/data"}, True),
+    "languageModel": ({"level": "Characters"}, True),
     "augmentation": ("None", True),
     "precision": ("Float32", True),
     "timeout": ("1h", True),
