@@ -69,6 +69,7 @@ def figures_of(
             }
             for index, budget in enumerate(budgets)
         ],
+        "area": _mean(curve.mean(axis=1)),
         "evaluations_to_target": first_at_most(curve.mean(axis=0), target),
         "device_seconds_to_target": _device_seconds_to(target, runs, regrets),
         "times": [_at_time(time, runs, regrets, scale) for time in times],

@@ -21,11 +21,13 @@ def tables_of(results: Results) -> list[tuple[str, Rows]]:
 
     objective, report = results["objective"], results["report"]
     regret = at_budgets("regret", 3)
-    regret[0].append(f"until {results['target']:g}")
+    regret[0] += ["area", f"until {results['target']:g}"]
     for row, algorithm in zip(regret[1:], algorithms, strict=True):
+        row.append(_mean(algorithm["area"], 3))
         row.append(_or_dash(algorithm["evaluations_to_target"], "{:.0f}"))
     tables = [
-        (f"Regret in points of {objective} ({seeds}), and evaluations until its mean is {results['target']:g}", regret),
+        (f"Regret in points of {objective} ({seeds}), its area, and evaluations until it is {results['target']:g}",
+         regret),
         (f"{objective} of the best architecture ({seeds}); best in the table: {results['best']:.3f}",
          at_budgets("objective", 2)),
         (f"{report} of the same architecture ({seeds})", at_budgets("report", 2)),

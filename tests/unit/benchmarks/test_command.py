@@ -78,7 +78,7 @@ def test_tables_for_the_terminal_and_for_documents(table: Path, capsys: pytest.C
     assert "Regret in points of val (mean of 3 seeds ± standard error)" in out
     main(arguments(table, "--markdown"))
     lines = capsys.readouterr().out.splitlines()
-    assert "| evaluations | 10 | 40 | until 0.037 |" in lines
+    assert "| evaluations | 10 | 40 | area | until 0.037 |" in lines
     assert any(re.fullmatch(r"\| tuned \| \d+\.\d{3} ± \d+\.\d{3} \| .* \|", line) for line in lines)
 
 

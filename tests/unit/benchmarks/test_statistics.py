@@ -93,6 +93,7 @@ def test_figures_of_two_searches() -> None:
     assert figures["version_lag"] == {"mean": 1.0, "max": 2}
     assert figures["learner_ms_per_trial"] == pytest.approx(100)
     assert figures["curve"]["regret"] == [40, 20, 10, 5]
+    assert figures["area"]["mean"] == pytest.approx((40 + 20 + 10 + 5) / 4)
 
 
 def test_a_target_that_is_not_reached_is_told_as_such() -> None:
