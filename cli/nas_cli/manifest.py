@@ -38,13 +38,14 @@ def describe(search: NASSearch) -> str:
         "image-classification": f" on {dataset.path}, {dataset.validation_fraction:.0%} of it for validation",
         "language-model": f" on {trainer.language_model.level.lower()} of {dataset.path}",
     }.get(trainer.task, "")
+    epochs = "1 epoch" if trainer.epochs == 1 else f"{trainer.epochs} epochs"
     reward = spec.reward
     window = f" of the last {reward.window} reports" if reward.window else ""
     lines = {
         "search": search.full_name,
         "space": _describe_space(spec.search_space),
         "algorithm": f"{algorithm.type}, batches of {spec.controller.batch_size} architectures{rate}",
-        "training": f"{trainer.task}, {trainer.epochs} epoch{'s' * (trainer.epochs > 1)} of batches of {trainer.batch_size}{data}",
+        "training": f"{trainer.task}, {epochs} of batches of {trainer.batch_size}{data}",
         "reward": f"{reward.scale:g} * {reward.aggregate.lower()}({reward.metric}{window}) ^ {reward.exponent:g}",
         "ends at": " or ".join(bound for bound in bounds if bound) or "no bound: stop it with Ctrl-C",
         "pools": ", ".join(f"{pool.name} ({pool.replicas})" for pool in spec.pools),
