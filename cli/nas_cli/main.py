@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from nas_cli.commands import best, compare, export, plot, run, show, train, trials, validate
+from nas_cli.commands import best, bootstrap, compare, export, plot, run, show, train, trials, validate
 from nas_cli.failure import CommandGroup
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ app.command("best")(best.best)
 app.command("show")(show.show)
 app.command("plot")(plot.plot)
 app.command("compare")(compare.compare)
+app.command("bootstrap")(bootstrap.bootstrap)
 app.command("train")(train.train)
 app.command("export")(export.export)
 

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 
-from nas_api.spec import ConvNetSpace, DiscreteSpace, NASSearch, RecurrentCellSpace, SearchSpace
+from nas_api.spec import ConvNetSpace, DiscreteSpace, NASSearch, NASSearchSpec, RecurrentCellSpace, SearchSpace
 
+from nas_cli.bootstrap import check_bootstrap
 from nas_cli.failure import BadInput
 
 
@@ -13,14 +14,16 @@ def read_manifest(file: Path, overrides: Sequence[str] | None) -> NASSearch:
     """The search in `file`, with fields set as by `--set path=value`.
 
     Raises:
-        BadInput: it is no valid manifest.
+        BadInput: it is no valid manifest, or names architectures that are not in its search space.
     """
     from nas_api.manifest import ManifestError, load_manifest
 
     try:
-        return load_manifest(file, overrides or [])
+        search = load_manifest(file, overrides or [])
     except ManifestError as error:
         raise BadInput(str(error)) from error
+    check_bootstrap(search.spec)
+    return search
 
 
 def describe(search: NASSearch) -> str:
@@ -47,10 +50,25 @@ def describe(search: NASSearch) -> str:
         "algorithm": f"{algorithm.type}, batches of {spec.controller.batch_size} architectures{rate}",
         "training": f"{trainer.task}, {epochs} of batches of {trainer.batch_size}{data}",
         "reward": f"{reward.scale:g} * {reward.aggregate.lower()}({reward.metric}{window}) ^ {reward.exponent:g}",
+        "savings": _describe_savings(spec),
         "ends at": " or ".join(bound for bound in bounds if bound) or "no bound: stop it with Ctrl-C",
         "pools": ", ".join(f"{pool.name} ({pool.replicas})" for pool in spec.pools),
     }
     return "\n".join(f"{name:<10} {text}" for name, text in lines.items())
+
+
+def _describe_savings(spec: NASSearchSpec) -> str:
+    controller = spec.controller
+    begins = len(controller.bootstrap.architectures)
+    return ", ".join(
+        part
+        for part in (
+            "duplicates are replayed" if controller.duplicates == "Replay" else "duplicates are trained again",
+            f"early stopping by {controller.early_stopping.type}" if controller.early_stopping.type != "None" else "",
+            f"begins with {begins} architectures" if begins else "",
+        )
+        if part
+    )
 
 
 def _describe_space(space: SearchSpace) -> str:

@@ -17,6 +17,7 @@ from itertools import accumulate
 from nas_api.spec import NASSearch
 from nas_api.spec.base import parse_duration
 
+from nas_controller.bootstrap import bootstrap_fact
 from nas_controller.data_shape import DataShape
 from nas_controller.early_stopping import build_early_stopping
 from nas_controller.history import History
@@ -84,7 +85,8 @@ class Engine:
 
         Raises:
             JournalError: the journal cannot be read.
-            ValueError: the journal's policy is not of this manifest.
+            ValueError: the journal's policy is not of this manifest, or `controller.bootstrap` is not what it began
+                with, or not in the search space.
         """
         spec = manifest.spec
         self.manifest = manifest
@@ -117,8 +119,11 @@ class Engine:
         self._last_trial = recovered.last_trial
         self._last_sequence = recovered.last_sequence
         self.epoch = recovered.epoch + 1
+        bootstrap = bootstrap_fact(self.manifest.spec.controller.bootstrap)
+        if self._last_trial and recovered.facts.get("bootstrap", "") != bootstrap:
+            raise ValueError("controller.bootstrap is not what the search began with, and cannot be changed: undo it")
         # Not waited for: who is asked what the search waits for must be able to answer, also when its disk is full.
-        self.journal.write(ControllerStarted(self.epoch, time.time()))
+        self.journal.write(ControllerStarted(self.epoch, time.time()), FactLearned("bootstrap", bootstrap))
         best = self.journal.best(limit=1)
         self.progress = Progress.recovered(recovered, best[0].reward if best else None)
         self._recorded_seconds = self.progress.active_seconds

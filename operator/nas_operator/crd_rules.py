@@ -195,6 +195,11 @@ NASSEARCH_RULES = (
         )
         for path in _DURATIONS
     ),
+    Rule(
+        "spec",
+        "self.controller.bootstrap.architectures.all(given, given.type == self.searchSpace.type)",
+        "controller.bootstrap.architectures must be of searchSpace.type",
+    ),
     *(
         Rule(
             "spec",

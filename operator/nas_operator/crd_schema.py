@@ -65,6 +65,8 @@ def structural_schema(schema: Schema, *, defaults: bool = True) -> Schema:
         result["properties"] = {
             name: structural_schema(child, defaults=defaults) for name, child in plain["properties"].items()
         }
+        if plain.get("additionalProperties") is True:
+            result["x-kubernetes-preserve-unknown-fields"] = True
     elif isinstance(values := plain.get("additionalProperties"), dict):
         result["additionalProperties"] = structural_schema(values, defaults=defaults)
     elif plain["type"] == "object":

@@ -23,7 +23,8 @@ def immutable_differences(old: NASSearch, new: NASSearch) -> list[str]:
     """
     before, after = (search.model_dump(mode="json", by_alias=True, exclude={"status"}) for search in (old, new))
     fields: list[FieldPath] = [("metadata", "name"), ("metadata", "namespace")]
-    fields += [("spec", *name.split(".")) for name in IMMUTABLE_FIELDS]
+    # The API server does not see what is in an architecture: the controller refuses a change on a cluster.
+    fields += [("spec", *name.split(".")) for name in (*IMMUTABLE_FIELDS, "controller.bootstrap")]
     return [
         f"{format_path(path)}: {_written(was)} became {_written(is_now)}"
         for field in fields

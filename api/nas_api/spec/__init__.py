@@ -1,5 +1,6 @@
 """Models of the manifest: one module for each section of `NASSearch`, and `NASPool`."""
 
+from nas_api.spec.bootstrap import Bootstrap, BootstrapArchitecture
 from nas_api.spec.budget import Budget
 from nas_api.spec.controller import (
     PPO,
@@ -46,6 +47,8 @@ __all__ = [
     "RegularizedEvolution",
     "LocalSearch",
     "Parallelism",
+    "Bootstrap",
+    "BootstrapArchitecture",
     "EarlyStopping",
     "MedianStopping",
     "ASHA",

@@ -6,6 +6,7 @@ from annotated_types import Ge, Le
 from pydantic import Field
 
 from nas_api.spec.base import Duration, LongText, Quantity, ShortText, SpecModel
+from nas_api.spec.bootstrap import Bootstrap
 from nas_api.spec.early_stopping import EarlyStopping
 from nas_api.spec.pool import ResourceName, Toleration
 
@@ -161,6 +162,8 @@ class Controller(SpecModel):
     """How the policy learns."""
     parallelism: Parallelism = Parallelism()
     """How many architectures are in training at once and how their gradients are applied."""
+    bootstrap: Bootstrap = Bootstrap()
+    """Architectures that the search begins with. They cannot be changed once it has begun."""
     duplicates: Literal["Replay", "Train"] = "Replay"
     """What becomes of an architecture that is the same network as one trained before. Replay: it is given the reward of
     that one, costs nothing, and counts as a trial. One whose twin is in training waits for it. Failed and stopped

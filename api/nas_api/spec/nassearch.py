@@ -74,6 +74,16 @@ class NASSearchSpec(SpecModel):
         return pools
 
     @model_validator(mode="after")
+    def _bootstrap_is_of_the_type(self) -> Self:
+        for index, given in enumerate(self.controller.bootstrap.architectures):
+            if given.type != self.search_space.type:
+                raise ValueError(
+                    f"controller.bootstrap.architectures[{index}] is a {given.type}, "
+                    f"and searchSpace.type is {self.search_space.type}"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _early_stopping_can_stop(self) -> Self:
         rule = self.controller.early_stopping
         if not self.trainer.is_user_task and rule.first_step >= self.trainer.epochs:

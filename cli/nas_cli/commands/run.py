@@ -33,6 +33,18 @@ def run(
     ] = None,
     device: Annotated[Device, typer.Option(help="Where to train.")] = Device.AUTO,
     overrides: Overrides = None,
+    warm_start: Annotated[
+        Path | None,
+        typer.Option(
+            "--warm-start",
+            metavar="DIR",
+            help="Begin with the best architectures of an earlier search, by its state directory.",
+            show_default=False,
+        ),
+    ] = None,
+    top: Annotated[
+        int, typer.Option("--top", min=1, max=64, metavar="K", help="With --warm-start: how many of them.")
+    ] = 5,
     twin: Annotated[
         bool,
         typer.Option(
@@ -63,10 +75,13 @@ def run(
 
       [bold]nas run search.yaml --set spec.budget.maxTrials=200[/]    go further
 
+      [bold]nas run search.yaml --warm-start runs/before[/]  begin with its best
+
       [bold]nas run search.yaml --random-twin[/]             the control experiment,
 
       [bold]nas compare runs/NAME-random runs/NAME[/]        and what it tells
     """
+    from nas_cli.bootstrap import warm_started
     from nas_cli.manifest import read_manifest
     from nas_cli.random_twin import random_twin, twin_directory
     from nas_cli.running.driving import drive
@@ -87,6 +102,7 @@ def run(
     command = ["nas", *sys.argv[1:]]
     console = stdout()
     with directory.locked() as lock:
+        search = warm_started(search, directory, warm_start, top)
         if prepare(directory, search):
             print_report(directory, console, command)
             return

@@ -38,6 +38,10 @@ class Algorithm(ABC):
         """Takes note that these of the candidates will be trained. Each will be learnt once, in whatever order."""
         del proposals  # a policy forgets them
 
+    def imitate(self, proposals: Sequence[Proposal]) -> None:
+        """Before anything is learnt: makes these more likely. Without a policy to fit it does nothing."""
+        del proposals  # a history has them as soon as they are recorded
+
     @abstractmethod
     def learn(self, snapshot: Tensor, batch: Sequence[Rewarded]) -> Statistics:
         """Learns from one batch, whose proposals were all made from `snapshot`, which may be older than the newest."""
