@@ -56,7 +56,7 @@ class Learner:
         sizes: Sequence[int],
         depth: int,
         accept: Callable[[Proposal], bool] | None = None,
-        given: Sequence[Proposal] = (),
+        first: Sequence[Proposal] = (),
     ) -> list[SampledBatch]:
         """Samples consecutive batches at the newest version, in one go: many take hardly longer than one.
 
@@ -66,13 +66,13 @@ class Learner:
             depth: their depth.
             accept: which proposals will do; the others are drawn again. The gradient stays that of the policy as it is,
                 without the constant by which rejection scales its probabilities.
-            given: what the first ones are, in the place of samples. No more than there are in all.
+            first: what the first ones are, in the place of samples. No more than there are in all.
 
         Raises:
             NoAcceptableArchitectureError: of 1,000 candidates in a row none was accepted.
         """
         count = sum(sizes)
-        accepted = list(given)
+        accepted = list(first)
         rejected = 0
         attempt = 0
         while len(accepted) < count:

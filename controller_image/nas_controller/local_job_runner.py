@@ -67,7 +67,7 @@ class LocalJobRunner:
     def _sample(self, job: SampleJob) -> list[SampledBatch]:
         given = self._bootstrap[job.first_trial - 1 :][: sum(job.sizes)]
         if not self._spec.search_space.constrained:
-            return self._learner.sample_batches(job.first_batch, job.sizes, job.depth, given=given)
+            return self._learner.sample_batches(job.first_batch, job.sizes, job.depth, first=given)
         shape = job.data_shape
         assert shape is not None, "a constrained space is sampled when the shape of the data is known"
         constraints = ConstraintChecker(self._spec.search_space, shape.image, shape.classes)

@@ -14,7 +14,7 @@ MOST_ARCHITECTURES = 64
 class BootstrapArchitecture(SpecModel):
     """An architecture, as `nas show TRIAL -o yaml` prints it."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", json_schema_extra={"maxProperties": 16})
 
     type: SpaceType
     """The type of the search space. The other fields are those of an architecture of this type."""

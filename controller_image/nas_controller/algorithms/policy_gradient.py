@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from nas_controller.algorithms.algorithm import Algorithm
+from nas_controller.algorithms.imitation import imitate
 from nas_controller.algorithms.moving_average import MovingAverage
 from nas_controller.history import History
 from nas_controller.jobs import Statistics
@@ -59,6 +60,12 @@ class PolicyGradient(Algorithm):
         """Samples `count` architectures from the policy at its newest parameters."""
         self._point_at(self._server.parameters)
         return self._policy.sample(count, depth, torch.Generator().manual_seed(seed)).proposals
+
+    def imitate(self, proposals: Sequence[Proposal]) -> None:
+        """Fits the policy to given architectures: see `imitation`."""
+        self._point_at(self._server.parameters)
+        imitate(self._policy, proposals)
+        self._server.restore(parameters_to_vector(self._network.parameters()).detach(), self._server.state())
 
     def learn(self, snapshot: Tensor, batch: Sequence[Rewarded]) -> Statistics:
         """Learns from one batch, then counts its rewards into the baseline.

@@ -67,7 +67,7 @@ def digests(architectures: Sequence[dict[str, Any]]) -> list[str]:
     return [parse_architecture(json.dumps(each)).digest for each in architectures]
 
 
-@pytest.mark.parametrize("algorithm", ["REINFORCE", "Random"])
+@pytest.mark.parametrize("algorithm", ["REINFORCE", "PPO", "LocalSearch", "Random"])
 @pytest.mark.parametrize("kind", SPACES)
 def test_the_given_architectures_are_trained_first_in_their_order(kind: str, algorithm: str) -> None:
     given = some(SPACES[kind], 6)
