@@ -18,10 +18,6 @@ from nas_child.training.language_model import check_length, perplexity
 from nas_cli.failure import Failure
 from nas_cli.trained import LanguageModelMetrics, save
 
-# Features of a step from which PyTorch divides element-wise operations among threads. With fewer, threads would mostly
-# wait for each other: where other programs keep the cores busy, many times as long as one thread takes for it all.
-_WORTH_THREADS = 32_768
-
 
 def train_final_language_model(
     search: NASSearch,
@@ -55,8 +51,6 @@ def train_final_language_model(
     test = load_test_text(trainer.dataset, trainer.language_model, default_cache(), data.vocabulary)
     for role, tokens in (("training", data.training), ("validation", data.validation), ("test", test)):
         check_length(role, tokens, trainer)
-    if trainer.batch_size * trainer.language_model.hidden_size < _WORTH_THREADS:
-        torch.set_num_threads(1)
     network = LanguageModelNetwork(cell, trainer.language_model, len(data.vocabulary))
     history: list[LanguageModelEpoch] = []
     best = LanguageModelEpoch(0, float("inf"), float("inf"))

@@ -18,6 +18,9 @@ from nas_child.training.precision import autocast, half_precision
 
 # Steps between two looks at the loss: a training that has diverged need not go on to the end of its epoch.
 _CHECK_EVERY = 50
+# Features of a step from which PyTorch divides element-wise operations among threads. With fewer, threads would mostly
+# wait for each other: where other programs keep the cores busy, many times as long as one thread takes for it all.
+_WORTH_THREADS = 32_768
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,8 @@ def train_language_model(
     """Trains `network` in place by truncated back-propagation through time, with cross-entropy.
 
     The state is carried on from chunk to chunk, and gradients are not. With the same arguments, the same initial
-    weights, the same state of PyTorch's generator and one thread the result on a CPU is the same, bit for bit.
+    weights, the same state of PyTorch's generator and one thread the result on a CPU is the same, bit for bit. A small
+    network is trained in one thread, whatever number PyTorch was set to.
 
     Args:
         network: it is moved to `device`.
@@ -108,6 +112,8 @@ def train_language_model(
         RuntimeError: of the host's memory, among others.
     """
     settings = trainer.language_model
+    if trainer.batch_size * settings.hidden_size < _WORTH_THREADS:
+        torch.set_num_threads(1)
     training = Streams(data.training, trainer.batch_size, settings.bptt, device)
     validation = Streams(data.validation, trainer.batch_size, settings.bptt, device)
     half = half_precision(trainer, device)
