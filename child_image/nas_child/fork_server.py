@@ -101,7 +101,9 @@ def _prepare(connection: socket.socket, arguments: argparse.Namespace, device_na
     gc.freeze()
     shape = task.data_shape
     _send(connection, {"ready": {"device": description, "data_shape": list(shape) if shape else None}})
-    return ForkServer(connection, task, TrialSettings(spec.trainer, device, arguments.threads))
+    return ForkServer(
+        connection, task, TrialSettings(spec.trainer, spec.controller.low_fidelity, device, arguments.threads)
+    )
 
 
 def _warm_up_without_backward() -> None:

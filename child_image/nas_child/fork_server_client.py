@@ -62,9 +62,10 @@ class TrialChannel:
         self.ended: asyncio.Future[TrialEnded] = asyncio.get_running_loop().create_future()
         """When the process and all that it left behind are gone. ForkServerDiedError: the fork server is, too."""
 
-    def assign(self, architecture: str, seed: int) -> None:
+    def assign(self, architecture: str, seed: int, *, first_training: bool = False) -> None:
         """Gives the process what it waits for."""
-        self._writer.write(json.dumps({"architecture": architecture, "seed": seed}).encode() + b"\n")
+        assignment = {"architecture": architecture, "seed": seed, "first_training": first_training}
+        self._writer.write(json.dumps(assignment).encode() + b"\n")
 
     def stop_early(self) -> None:
         """Has the next `report` of the task raise `StopTrial`."""

@@ -52,6 +52,9 @@ class Trial:
     """Where to train. No other device may be used."""
     directory: Path
     """An empty directory for files of this trial. It is removed when the trial ends."""
+    data_fraction: float = 1.0
+    """Part of the training samples to train on, less than 1 only in a first training of `spec.controller.lowFidelity`.
+    The `epochs` are then those of the first training, too."""
 
     @property
     def chosen(self) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 from nas_api.architectures import parse_architecture
-from nas_api.spec import Trainer
+from nas_api.spec import LowFidelity, Trainer
 from nas_api.spec.base import parse_quantity
 from pydantic import ValidationError
 from torch.optim.optimizer import register_optimizer_step_post_hook
@@ -36,6 +36,7 @@ class TrialSettings:
     """What all trials of a worker have in common."""
 
     trainer: Trainer
+    low_fidelity: LowFidelity
     device: torch.device
     threads: int
 
@@ -62,7 +63,14 @@ def run_trial(task: Task, settings: TrialSettings, channel: socket.socket, log: 
     seed = assignment["seed"]
     _limit(settings)
     _tell_first_step(channel)
-    result = _train(task, Trial(architecture, seed, settings.trainer, settings.device, directory), make_report(channel))
+    trainer, fraction = settings.trainer, 1.0
+    if assignment["first_training"]:
+        low = settings.low_fidelity
+        trainer = trainer.model_copy(update={"epochs": low.epochs or trainer.epochs})
+        fraction = low.data_fraction
+    result = _train(
+        task, Trial(architecture, seed, trainer, settings.device, directory, fraction), make_report(channel)
+    )
     returned = time.monotonic()
     if os.getpid() != pid:
         return  # the task forked, and this copy has come back from it too

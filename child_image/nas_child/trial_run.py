@@ -128,7 +128,8 @@ class TrialRun:
         log.close_write_end()
         heartbeats = asyncio.create_task(self._send_heartbeats())
         try:
-            channel.assign(self.assignment.architecture, self.assignment.seed)
+            assigned = self.assignment
+            channel.assign(assigned.architecture, assigned.seed, first_training=assigned.first_training)
             return await self._supervise(channel, kills_before)
         finally:
             self.seconds = (self.returned_at or time.monotonic()) - began

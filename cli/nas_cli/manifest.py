@@ -65,6 +65,7 @@ def _describe_savings(spec: NASSearchSpec) -> str:
         for part in (
             "duplicates are replayed" if controller.duplicates == "Replay" else "duplicates are trained again",
             f"early stopping by {controller.early_stopping.type}" if controller.early_stopping.type != "None" else "",
+            "cheap first trainings" if controller.low_fidelity.enabled else "",
             f"begins with {begins} architectures" if begins else "",
         )
         if part

@@ -20,12 +20,15 @@ from nas_api.spec.base import parse_duration
 from nas_controller.bootstrap import bootstrap_fact
 from nas_controller.data_shape import DataShape
 from nas_controller.early_stopping import build_early_stopping
+from nas_controller.first_trainings import FirstTrainings
 from nas_controller.history import History
 from nas_controller.jobs import FinishedBatch, JobRunner, Learned, LearnJob, Sampled, SampleJob, Update
 from nas_controller.journal.journal import (
     BatchSampled,
     ControllerStarted,
     FactLearned,
+    FirstTrained,
+    FirstTraining,
     Journal,
     LeaseEnded,
     LeaseGranted,
@@ -39,13 +42,14 @@ from nas_controller.journal.journal import (
     TrialReported,
     TrialState,
 )
-from nas_controller.leases import Ending, Lease, Leases, make_token
+from nas_controller.leases import Ending, Lease, Leases, is_of_first_training, make_token
 from nas_controller.ledger import Batch, Ledger, OpenTrial
 from nas_controller.progress import BUDGET_REASONS, Progress, Verdict
 from nas_controller.reward import NoRewardError, compute_reward
 from nas_controller.spaces import build_space
 from nas_controller.twins import CONVERGED_AFTER, Twins
 
+_NOT_PROMOTED = "its first training was not among the best: it is not trained in full (controller.lowFidelity)"
 # Complete batches that may wait for their updates before sampling for workers that wait has its turn.
 _BACKLOG = 4
 # Most batches that are sampled in one go. Many take little longer than one, which counts when hundreds of workers wait.
@@ -103,6 +107,9 @@ class Engine:
         replays = spec.controller.duplicates == "Replay"
         self._twins = Twins(self._ledger, journal.full_results()) if replays else None
         self._stopping = build_early_stopping(spec)
+        low = spec.controller.low_fidelity
+        recorded = journal.first_trainings()
+        self._firsts = FirstTrainings(low, recorded) if low.enabled else None
         self._job: SampleJob | LearnJob | None = None
         self._sampled_last = False
         self._replayed_since = False  # the clock was last looked at
@@ -131,6 +138,7 @@ class Engine:
         if "data_shape" in recovered.facts:
             self.data_shape = DataShape.from_fact(recovered.facts["data_shape"])
         holders = {lease.trial: lease.lease for lease in recovered.leases}
+        promoted = {first.trial: first for first in self.journal.first_trainings() if first.promoted}
         trials = {
             t.trial: OpenTrial(
                 t,
@@ -138,6 +146,7 @@ class Engine:
                 holders.get(t.trial),
                 batch.rewards.get(t.trial),
                 complete=t.trial not in batch.incomplete,
+                first=promoted.get(t.trial),
             )
             for batch in recovered.batches
             for t in batch.trials
@@ -272,7 +281,8 @@ class Engine:
             return None
         self._leases_granted += 1
         now = time.monotonic()
-        token = make_token(self.epoch, self._leases_granted, pool)
+        first = self._firsts is not None and trial.first is None
+        token = make_token(self.epoch, self._leases_granted, pool, first_training=first)
         lease = Lease(
             token, trial.sampled.trial, worker, request_id or token, trial.lost + 1, now, now + self._leases.duration
         )
@@ -281,7 +291,7 @@ class Engine:
     def _hold(self, trial: OpenTrial, lease: Lease) -> "Future[None]":
         self._leases.grant(lease)
         self._ledger.hold(trial, lease.token)
-        if self._stopping is not None:
+        if self._stopping is not None and not is_of_first_training(lease.token):
             self._stopping.begin(lease.trial, lease.token)
         return self.journal.write(
             LeaseGranted(lease.token, lease.trial, lease.worker, lease.request_id, lease.attempt, time.time())
@@ -330,7 +340,7 @@ class Engine:
         Returns:
             Whether it should stop early, and a future: its worker may hear of it when that is done.
         """
-        if self._stopping is None:
+        if self._stopping is None or is_of_first_training(lease.token):
             return False, self.journal.write()
         spared = self._stopping.spared
         points = self._stopping.report(lease.trial, measurements)
@@ -378,6 +388,8 @@ class Engine:
         trial = self._ledger.get(lease.trial)
         if trial is None or not (trial.holder == lease.token or trial.pending):
             return None
+        if trial.first is not None and is_of_first_training(lease.token):
+            return None  # of a lease that had expired: another worker has made the first training meanwhile
         if trial.holder == lease.token:
             self._leases.end(lease, Ending.FINISHED)
         return self._finish(trial, lease.token, lease.worker, result)
@@ -391,17 +403,46 @@ class Engine:
                 state, reason, message = TrialState.FAILED, error.reason, str(error)
         if state is TrialState.FAILED or reward is None:
             reward = self.manifest.spec.reward.failed_trial.reward
-        if self._stopping is not None:
+        result = replace(result, state=state, reason=reason, message=message)
+        records: list[Record] = []
+        if lease is not None and is_of_first_training(lease):
+            if state is not TrialState.FAILED:
+                first = self._first_trained(trial, lease, reward, result)
+                if first.promoted:
+                    return self.journal.write(first)
+                assert self._firsts is not None
+                records.append(first)
+                result = replace(result, state=TrialState.STOPPED_EARLY, reason="NotPromoted", message=_NOT_PROMOTED)
+                reward = self._firsts.reward_without_full(reward)
+        elif self._stopping is not None:
             if state is TrialState.STOPPED_EARLY:
                 reward = self._stopping.reward_of_stopped(reward, result.measurements)
             self._stopping.finish(trial.sampled.trial, state, reward, result.measurements)
-        result = replace(result, state=state, reason=reason, message=message)
-        records = [self._record(trial, lease, worker, result, reward)]
+        if trial.first is not None:
+            if state is TrialState.SUCCEEDED and self._firsts is not None:
+                self._firsts.add_full(trial.first.reward, reward)
+            result = replace(
+                result,
+                train_seconds=result.train_seconds + trial.first.train_seconds,
+                device_seconds=result.device_seconds + trial.first.device_seconds,
+            )
+        records.append(self._record(trial, lease, worker, result, reward))
         if self._twins is not None:
             records += self._replay(self._twins.finish(trial, reward if state is TrialState.SUCCEEDED else None))
         written = self.journal.write(*records)
         self.check_budget()
         return written
+
+    def _first_trained(self, trial: OpenTrial, lease: str, reward: float, result: TrialResult) -> FirstTrained:
+        """A trial has had its cheap first training: with a good one it waits for a full one now."""
+        number, promoted = trial.sampled.trial, self._firsts is None or self._firsts.promotes(reward)
+        if promoted:
+            trial.first = FirstTraining(number, reward, promoted, result.train_seconds, result.device_seconds)
+            if trial.holder is not None:
+                self._ledger.give_back(trial, lost=False)
+        return FirstTrained(
+            number, lease, reward, promoted, result.train_seconds, result.device_seconds, at=time.time()
+        )
 
     def _record(
         self,

@@ -13,14 +13,21 @@ from enum import Enum, auto
 
 # Ended leases that are answered from memory. Older ones are looked up in the journal.
 _REMEMBERED = 10_000
+_FIRST = "first"
 
 
-def make_token(epoch: int, number: int, pool: str) -> str:
+def make_token(epoch: int, number: int, pool: str, *, first_training: bool = False) -> str:
     """The token of a lease: who has it holds the lease, so nobody can guess it.
 
-    It names the pool of its worker, so that the certificate that comes with it can be checked, after a restart too.
+    It names the pool of its worker, so that the certificate that comes with it can be checked, and says whether it is
+    for a cheap first training: after a restart too.
     """
-    return f"{epoch}.{number}.{pool}.{secrets.token_urlsafe(16)}"
+    return f"{epoch}.{number}{_FIRST if first_training else ''}.{pool}.{secrets.token_urlsafe(16)}"
+
+
+def is_of_first_training(token: str) -> bool:
+    """Whether a token is of a lease for a cheap first training."""
+    return token.partition(".")[2].partition(".")[0].endswith(_FIRST)
 
 
 def pool_of(token: str) -> str:

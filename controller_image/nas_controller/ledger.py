@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from nas_controller.journal.journal import SampledTrial
+from nas_controller.journal.journal import FirstTraining, SampledTrial
 from nas_controller.proposal import Rewarded
 
 
@@ -21,6 +21,7 @@ class OpenTrial:
     holder: str | None = None  # the lease that holds it
     reward: float | None = None  # once it has finished
     complete: bool = True  # its reward is that of a full training
+    first: FirstTraining | None = None  # the cheap one, if it was promoted
     waits: bool = False  # for the result of a twin: see `Twins`
 
     @property

@@ -22,7 +22,7 @@ from nas_controller.constraints import NoAcceptableArchitectureError
 from nas_controller.data_shape import DataShape
 from nas_controller.engine import Engine, TrialResult
 from nas_controller.journal.journal import Journal, Measurement, TrialState
-from nas_controller.leases import Ending, Lease
+from nas_controller.leases import Ending, Lease, is_of_first_training
 from nas_controller.local_job_runner import LocalJobRunner
 
 # The worker that holds the leases of asked trials.
@@ -44,6 +44,8 @@ class AskedTrial:
     number: int
     architecture: Architecture
     lease: str
+    first_training: bool = False
+    """Whether to train it as `spec.controller.lowFidelity` says. If it does well it is asked once more, in full."""
 
 
 class Search:
@@ -94,7 +96,11 @@ class Search:
         written: list[Future[None]] = []
         while len(asked) < count and (granted := self.engine.grant(_ASKER, None)):
             lease, trial, durable = granted
-            asked.append(AskedTrial(trial.trial, parse_architecture(trial.architecture), lease.token))
+            asked.append(
+                AskedTrial(
+                    trial.trial, parse_architecture(trial.architecture), lease.token, is_of_first_training(lease.token)
+                )
+            )
             written.append(durable)
         for durable in written:
             durable.result()

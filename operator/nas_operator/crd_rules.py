@@ -197,6 +197,16 @@ NASSEARCH_RULES = (
     ),
     Rule(
         "spec",
+        "!has(self.controller.lowFidelity.epochs) || self.controller.lowFidelity.epochs < self.trainer.epochs",
+        "controller.lowFidelity.epochs must be less than trainer.epochs",
+    ),
+    Rule(
+        "spec",
+        "self.controller.lowFidelity.dataFraction == 1.0 || self.trainer.task != 'language-model'",
+        "controller.lowFidelity.dataFraction is not for language-model: give its first training fewer epochs",
+    ),
+    Rule(
+        "spec",
         "self.controller.bootstrap.architectures.all(given, given.type == self.searchSpace.type)",
         "controller.bootstrap.architectures must be of searchSpace.type",
     ),

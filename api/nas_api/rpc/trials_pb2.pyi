@@ -208,6 +208,7 @@ class Assignment(_message.Message):
     ARCHITECTURE_FIELD_NUMBER: _builtins.int
     SEED_FIELD_NUMBER: _builtins.int
     ATTEMPT_FIELD_NUMBER: _builtins.int
+    FIRST_TRAINING_FIELD_NUMBER: _builtins.int
     lease: _builtins.str
     """opaque token, carries the epoch"""
     trial_id: _builtins.int
@@ -217,6 +218,8 @@ class Assignment(_message.Message):
     """of the weights and of the order of the batches"""
     attempt: _builtins.int
     """1 for the first worker that tries this architecture"""
+    first_training: _builtins.bool
+    """with the epochs and data of spec.controller.lowFidelity"""
     def __init__(
         self,
         *,
@@ -225,10 +228,11 @@ class Assignment(_message.Message):
         architecture: _builtins.str = ...,
         seed: _builtins.int = ...,
         attempt: _builtins.int = ...,
+        first_training: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["architecture", b"architecture", "attempt", b"attempt", "lease", b"lease", "seed", b"seed", "trial_id", b"trial_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["architecture", b"architecture", "attempt", b"attempt", "first_training", b"first_training", "lease", b"lease", "seed", b"seed", "trial_id", b"trial_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

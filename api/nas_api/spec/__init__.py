@@ -17,6 +17,7 @@ from nas_api.spec.controller import (
 )
 from nas_api.spec.discrete_space import Choice, ChoiceOrRepeat, DiscreteSpace
 from nas_api.spec.early_stopping import ASHA, CurveExtrapolation, EarlyStopping, MedianStopping
+from nas_api.spec.low_fidelity import LowFidelity
 from nas_api.spec.naspool import NASPool, NASPoolSpec
 from nas_api.spec.nassearch import NASSearch, NASSearchSpec
 from nas_api.spec.pool import Pool, Toleration
@@ -50,6 +51,7 @@ __all__ = [
     "Bootstrap",
     "BootstrapArchitecture",
     "EarlyStopping",
+    "LowFidelity",
     "MedianStopping",
     "ASHA",
     "CurveExtrapolation",

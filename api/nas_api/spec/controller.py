@@ -8,6 +8,7 @@ from pydantic import Field
 from nas_api.spec.base import Duration, LongText, Quantity, ShortText, SpecModel
 from nas_api.spec.bootstrap import Bootstrap
 from nas_api.spec.early_stopping import EarlyStopping
+from nas_api.spec.low_fidelity import LowFidelity
 from nas_api.spec.pool import ResourceName, Toleration
 
 
@@ -170,6 +171,8 @@ class Controller(SpecModel):
     trials are not replayed. Train: it is trained once more with another seed, as in the paper."""
     early_stopping: EarlyStopping = EarlyStopping()
     """Which trials are stopped before their training ends."""
+    low_fidelity: LowFidelity = LowFidelity()
+    """A cheap first training of every architecture, which decides whether it is trained in full. Off by default."""
     lease: Lease = Lease()
     """The hold of a worker on an architecture."""
     storage: Storage = Storage()

@@ -74,6 +74,20 @@ class NASSearchSpec(SpecModel):
         return pools
 
     @model_validator(mode="after")
+    def _first_training_is_cheaper(self) -> Self:
+        low, trainer = self.controller.low_fidelity, self.trainer
+        if low.epochs is not None and low.epochs >= trainer.epochs:
+            raise ValueError(
+                f"controller.lowFidelity.epochs ({low.epochs}) is not less than trainer.epochs ({trainer.epochs}): "
+                "the first training would be no cheaper than a full one"
+            )
+        if low.data_fraction < 1 and trainer.task == "language-model":
+            raise ValueError(
+                "controller.lowFidelity.dataFraction is not for language-model: give its first training fewer epochs"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _bootstrap_is_of_the_type(self) -> Self:
         for index, given in enumerate(self.controller.bootstrap.architectures):
             if given.type != self.search_space.type:

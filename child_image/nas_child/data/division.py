@@ -35,6 +35,14 @@ class Division(NamedTuple):
         """The division with the standardisation of its training images."""
         return cls(training, evaluation, Standardization.of(training.images))
 
+    def reduced(self, fraction: float) -> "Division":
+        """The division with a part of the training samples, at least one: the same part each time."""
+        if fraction == 1:
+            return self
+        samples = len(self.training)
+        kept = torch.randperm(samples, generator=torch.Generator().manual_seed(0))[: max(1, round(fraction * samples))]
+        return self._replace(training=self.training.select(kept.sort().values))
+
 
 def load_search_data(dataset: Dataset, seed: int, cache: Path) -> Division:
     """The training set of `dataset`, divided into training and validation samples. No test file is opened.

@@ -68,4 +68,5 @@ class ImageClassification(Task):
 
         torch.manual_seed(trial.seed)
         network = ConvolutionalNetwork(architecture, self.data.training.shape, self.data.training.classes)
-        train(network, self.data, trial.trainer, trial.epochs, trial.device, trial.seed, on_epoch)
+        data = self.data.reduced(trial.data_fraction)
+        train(network, data, trial.trainer, trial.epochs, trial.device, trial.seed, on_epoch)

@@ -8,6 +8,7 @@ from nas_controller.journal.journal import (
     BatchSampled,
     ControllerStarted,
     FactLearned,
+    FirstTrained,
     JournalError,
     LeaseEnded,
     LeaseGranted,
@@ -41,6 +42,8 @@ def _apply(db: sqlite3.Connection, record: Record) -> None:
             _grant_lease(db, record)
         case TrialFinished():
             _finish_trial(db, record)
+        case FirstTrained():
+            _first_trained(db, record)
         case TrialReported():
             db.executemany(
                 "INSERT OR IGNORE INTO reports (trial, step, lease, reward, stops) VALUES (?, ?, ?, ?, ?)",
@@ -101,6 +104,21 @@ def _grant_lease(db: sqlite3.Connection, record: LeaseGranted) -> None:
     if granted.rowcount != 1:
         raise ValueError(f"lease {record.lease!r} is held, or was one of another trial or worker")
     db.execute("DELETE FROM reports WHERE trial = ? AND lease <> ?", (record.trial, record.lease))
+
+
+def _first_trained(db: sqlite3.Connection, record: FirstTrained) -> None:
+    db.execute(
+        "INSERT INTO first_trainings (trial, reward, promoted, train_seconds, device_seconds, at)"
+        " VALUES (?, ?, ?, ?, ?, ?)",
+        (record.trial, record.reward, record.promoted, record.train_seconds, record.device_seconds, record.at),
+    )
+    if record.promoted:
+        ended = db.execute(
+            "UPDATE leases SET ended = 'Finished', ended_at = ? WHERE lease = ? AND trial = ?",
+            (record.at, record.lease, record.trial),
+        )
+        if ended.rowcount != 1:
+            raise ValueError(f"trial {record.trial} was never given out as lease {record.lease!r}")
 
 
 def _end_lease(db: sqlite3.Connection, record: LeaseEnded) -> None:

@@ -114,6 +114,19 @@ class TrialReported:
 
 
 @dataclass(frozen=True, slots=True)
+class FirstTrained:
+    """A trial has had its cheap first training. A promoted one is pending again, for a full one; its lease ends."""
+
+    trial: int
+    lease: str
+    reward: float
+    promoted: bool
+    train_seconds: float
+    device_seconds: float
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class LeaseEnded:
     """A lease ended without a result and its trial is pending again. `reason`: Released, Lost or Expired."""
 
@@ -191,6 +204,7 @@ Record = (
     | BatchSampled
     | LeaseGranted
     | TrialReported
+    | FirstTrained
     | LeaseEnded
     | TrialFinished
     | PolicyUpdated
@@ -271,6 +285,18 @@ class FullResult:
 
 
 @dataclass(frozen=True, slots=True)
+class FirstTraining:
+    """The cheap first training of a trial. `full_reward`: of the full one; None: there is none, or it has not ended."""
+
+    trial: int
+    reward: float
+    promoted: bool
+    train_seconds: float
+    device_seconds: float
+    full_reward: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TrialRecord:
     """A trial as a person may ask for it."""
 
@@ -333,6 +359,10 @@ class JournalReader(ABC):
     @abstractmethod
     def full_results(self) -> list[FullResult]:
         """Of all trials that succeeded and were not replayed, in the order in which they finished."""
+
+    @abstractmethod
+    def first_trainings(self) -> list[FirstTraining]:
+        """Of all trials, in the order in which they ended."""
 
     @abstractmethod
     def ended_lease(self, lease: str) -> EndedLease | None:

@@ -12,6 +12,7 @@ from nas_controller.history import History
 from nas_controller.journal.apply import decode_measurements
 from nas_controller.journal.journal import (
     EndedLease,
+    FirstTraining,
     FullResult,
     JournalError,
     JournalReader,
@@ -80,6 +81,10 @@ SELECT succeeded, failed, stopped_early, consecutive_failures, device_seconds, l
 _FULL_RESULTS = """
 SELECT t.digest, r.trial, r.reward FROM results r JOIN trials t ON t.trial = r.trial
 WHERE r.state = 'Succeeded' AND r.replay_of IS NULL ORDER BY r.sequence
+"""
+_FIRST_TRAININGS = """
+SELECT f.trial, f.reward, f.promoted, f.train_seconds, f.device_seconds, r.reward
+FROM first_trainings f LEFT JOIN results r ON r.trial = f.trial AND r.state = 'Succeeded' ORDER BY f.number
 """
 
 
@@ -195,6 +200,12 @@ class SqliteReader(JournalReader):
         """See `JournalReader`."""
         with self._reading:
             return [FullResult(*row) for row in self._query(_FULL_RESULTS)]
+
+    def first_trainings(self) -> list[FirstTraining]:
+        """See `JournalReader`."""
+        with self._reading:
+            rows = self._query(_FIRST_TRAININGS)
+        return [FirstTraining(trial, reward, bool(promoted), *rest) for trial, reward, promoted, *rest in rows]
 
     def ended_lease(self, lease: str) -> EndedLease | None:
         """See `JournalReader`."""

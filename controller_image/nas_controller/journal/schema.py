@@ -165,7 +165,24 @@ WHEN NOT EXISTS (SELECT 1 FROM leases WHERE lease = new.lease AND trial = new.tr
 BEGIN SELECT RAISE(ABORT, 'the lease does not hold the trial'); END;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _REPLAYS, _REPORTS)
+# Cheap first trainings: see `controller.lowFidelity`.
+_FIRST_TRAININGS = """
+CREATE TABLE first_trainings (
+    number INTEGER PRIMARY KEY,                  -- in the order in which they ended
+    trial INTEGER NOT NULL UNIQUE REFERENCES trials,
+    reward REAL NOT NULL,
+    promoted INTEGER NOT NULL,
+    train_seconds REAL NOT NULL,
+    device_seconds REAL NOT NULL,
+    at REAL NOT NULL
+);
+
+CREATE TRIGGER first_training_of_unfinished_trial BEFORE INSERT ON first_trainings
+WHEN EXISTS (SELECT 1 FROM results WHERE trial = new.trial)
+BEGIN SELECT RAISE(ABORT, 'the trial has finished'); END;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _REPLAYS, _REPORTS, _FIRST_TRAININGS)
 """Script number i takes a journal of schema version i to version i + 1; an empty file is version 0."""
 
 SCHEMA_VERSION = len(MIGRATIONS)

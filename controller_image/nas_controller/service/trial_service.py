@@ -189,4 +189,5 @@ class TrialService(rpc.TrialServiceServicer):
             architecture=grant.trial.architecture,
             seed=derived_seed(self._engine.manifest.spec.seed, grant.trial.trial),
             attempt=grant.lease.attempt,
+            first_training=leases.is_of_first_training(grant.lease.token),
         )

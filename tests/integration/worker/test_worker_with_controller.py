@@ -280,3 +280,22 @@ def task(trial, report):
     for trial in later:
         assert len(trial.measurements) < 500
         assert trial.reward == pytest.approx(trial.measurements[-1].metrics["score"])
+
+
+def test_a_first_training_has_its_own_epochs_and_data_and_the_best_are_trained_in_full(run: Run) -> None:
+    spec = SPEC.replace(
+        "    lease:", "    lowFidelity: {epochs: 2, dataFraction: 0.5, reductionFactor: 2}\n    lease:"
+    ).replace('task: "the_task:task"', 'task: "the_task:task", epochs: 9')
+    task = """
+def task(trial, report):
+    score = trial.seed % 1000 / 1000
+    report(1, score=score, epochs=trial.epochs, fraction=trial.data_fraction)
+"""
+    run.begin(spec, task)
+    trials = run.wait_until_ended(run.start_worker("w0"))
+    trained = {
+        (trial.state, trial.reason, m.metrics["epochs"], m.metrics["fraction"])
+        for trial in trials.values()
+        for m in trial.measurements
+    }
+    assert trained == {("Succeeded", "", 9.0, 1.0), ("StoppedEarly", "NotPromoted", 2.0, 0.5)}
