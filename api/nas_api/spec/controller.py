@@ -39,16 +39,16 @@ class Reinforce(SpecModel):
 class ActorCritic(SpecModel):
     """Advantage actor-critic: REINFORCE whose baseline is learnt, a value head at every decision."""
 
-    learning_rate: float = Field(default=0.01, gt=0, le=10)
+    learning_rate: float = Field(default=0.02, gt=0, le=10)
     """Learning rate of Adam, which applies the gradients."""
     gae_lambda: float = Field(default=0.95, ge=0, le=1)
     """Lambda of the generalized advantage estimation (Schulman et al. 2016): 1 compares the reward with the value of
     each decision, 0 the value after a decision with the one before."""
     value_weight: float = Field(default=0.5, ge=0, le=100)
     """Weight of the value head's squared error in the loss."""
-    baseline_decay: float = Field(default=0.95, ge=0, lt=1)
+    baseline_decay: float = Field(default=0.8, ge=0, lt=1)
     """Weight of the past in the baseline: the exponential moving average of the rewards of previous architectures."""
-    entropy_weight: float = Field(default=0.0, ge=0, le=100)
+    entropy_weight: float = Field(default=1.5, ge=0, le=100)
     """Weight of the entropy bonus that keeps the policy exploring."""
     max_gradient_norm: float = Field(default=5.0, gt=0, le=1e9)
     """A gradient of a larger 2-norm is scaled down to this."""
@@ -57,7 +57,7 @@ class ActorCritic(SpecModel):
 class PPO(SpecModel):
     """Proximal policy optimization (Schulman et al. 2017): several steps from each batch, with a clipped objective."""
 
-    learning_rate: float = Field(default=0.01, gt=0, le=10)
+    learning_rate: float = Field(default=0.006, gt=0, le=10)
     """Learning rate of Adam, which applies the gradients."""
     update_epochs: int = Field(default=4, ge=1, le=100)
     """Gradient steps that are made from each batch."""
@@ -68,9 +68,9 @@ class PPO(SpecModel):
     each decision, 0 the value after a decision with the one before."""
     value_weight: float = Field(default=0.5, ge=0, le=100)
     """Weight of the value head's squared error in the loss."""
-    baseline_decay: float = Field(default=0.95, ge=0, lt=1)
+    baseline_decay: float = Field(default=0.8, ge=0, lt=1)
     """Weight of the past in the baseline: the exponential moving average of the rewards of previous architectures."""
-    entropy_weight: float = Field(default=0.0, ge=0, le=100)
+    entropy_weight: float = Field(default=1.5, ge=0, le=100)
     """Weight of the entropy bonus that keeps the policy exploring."""
     max_gradient_norm: float = Field(default=5.0, gt=0, le=1e9)
     """A gradient of a larger 2-norm is scaled down to this."""

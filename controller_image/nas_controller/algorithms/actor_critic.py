@@ -11,6 +11,10 @@ from nas_controller.policy import Evaluation, LSTMPolicy
 from nas_controller.proposal import Proposal
 from nas_controller.spaces import Space
 
+SPREAD_DECAY = 0.99
+"""Weight of the past in the usual size of differences. It is longer than that of a baseline, which follows the policy:
+when all that is proposed is nearly the same, small differences should not be magnified at once."""
+
 
 class ValueHead(nn.Module):
     """A policy with an estimate, at every decision, of the reward that is to come."""
@@ -61,7 +65,7 @@ class ActorCritic(PolicyGradient):
             max_gradient_norm=settings.max_gradient_norm,
             baseline_decay=settings.baseline_decay,
         )
-        self._spread = MovingAverage(settings.baseline_decay)
+        self._spread = MovingAverage(SPREAD_DECAY)
 
     def _averages(self) -> dict[str, MovingAverage]:
         return {**super()._averages(), "spread": self._spread}

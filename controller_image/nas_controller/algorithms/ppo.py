@@ -4,7 +4,7 @@ import torch
 from nas_api import spec
 from torch import Tensor
 
-from nas_controller.algorithms.actor_critic import ValueHead, generalized_advantages, standardised
+from nas_controller.algorithms.actor_critic import SPREAD_DECAY, ValueHead, generalized_advantages, standardised
 from nas_controller.algorithms.moving_average import MovingAverage
 from nas_controller.algorithms.policy_gradient import PolicyGradient
 from nas_controller.jobs import Statistics
@@ -41,7 +41,7 @@ class PPO(PolicyGradient):
             max_gradient_norm=settings.max_gradient_norm,
             baseline_decay=settings.baseline_decay,
         )
-        self._spread = MovingAverage(settings.baseline_decay)
+        self._spread = MovingAverage(SPREAD_DECAY)
 
     def _averages(self) -> dict[str, MovingAverage]:
         return {**super()._averages(), "spread": self._spread}
