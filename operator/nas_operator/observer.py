@@ -128,10 +128,14 @@ class Observer:
             asked = _Asked(self._clock() - self._resync_seconds * random.uniform(0, 0.5))  # noqa: S311
         wanted = set(_asked_for(key.name, search, pools))
         for kind, name in sorted(wanted - asked.objects.keys()):
-            found = self._api.get(kind, key.namespace, name)
-            asked.objects[kind, name] = found if found is not None and is_owned_by(search, found) else None
+            asked.objects[kind, name] = self._api.get(kind, key.namespace, name)
         self._asked[key] = asked
-        return {of: found for of, found in asked.objects.items() if found is not None and of in wanted}
+        # An action may have given one away since it was asked for.
+        return {
+            of: found
+            for of, found in asked.objects.items()
+            if of in wanted and found is not None and is_owned_by(search, found)
+        }
 
     def _journal_claim(self, key: Key, stateful_set: Object | None) -> Object | None:
         """Asked for until it is there: the StatefulSet makes it, and it may be of an earlier search of the name."""

@@ -71,11 +71,13 @@ class PlanRun:
         self.failed = False
         self.cut_short = False
         self._ended = False
-        # What depends on actions that have failed: certificates, all workers, those of pools, what happens to Jobs.
+        # What depends on actions that have failed: certificates, all workers, those of pools, what happens to Jobs, the
+        # end of pools.
         self._no_authority = False
         self._no_workers = False
         self._no_workers_of: set[str | None] = set()
         self._unmarked: set[str] = set()
+        self._certificate_stays = False
         self._key = key
         self._threads = threads
         self._stopping = stopping
@@ -118,6 +120,8 @@ class PlanRun:
                 return self._no_authority
             case Create(manifest):
                 return self._no_workers or _pool_of(manifest) in self._no_workers_of
+            case Delete("NASPool"):
+                return self._certificate_stays
             case Delete(kind, name):
                 return kind == "Job" and name in self._unmarked
             case DrainWorkers(workers):
@@ -136,6 +140,8 @@ class PlanRun:
                 self._no_workers = True
             case Apply({"kind": "NASPool"} as manifest) | Create(manifest):
                 self._no_workers_of.add(_pool_of(manifest))
+            case SetOwners("Secret"):
+                self._certificate_stays = True
             case Annotate("Job", name):
                 # A new operator or controller would not know that its worker was asked to go.
                 self._unmarked.add(name)

@@ -140,7 +140,7 @@ def test_an_edited_pool_replaces_its_workers(space: Namespace) -> None:
 
 
 @pytest.mark.usefixtures("operator")
-def test_a_pool_that_is_not_listed_any_more_goes_away(space: Namespace) -> None:
+def test_a_pool_that_is_not_listed_any_more_goes_away_and_can_come_back(space: Namespace) -> None:
     both = digits(replicas=2)
     [gpu] = both["spec"]["pools"]
     both["spec"]["pools"].append(gpu | {"name": "spot", "replicas": 1})
@@ -154,7 +154,14 @@ def test_a_pool_that_is_not_listed_any_more_goes_away(space: Namespace) -> None:
     space.cluster.wait_for(asked_to_go, "the worker to be asked to go")
     space.kubectl("delete", "job", spot)  # as it ends when its controller has told it to
     space.wait_for_workers(2)
-    space.cluster.wait_for(lambda: "NASPool/digits-spot" not in space.made("naspools"), "the pool to be gone")
+    certificate = "Secret/digits-pool-spot-tls"
+    space.cluster.wait_for(
+        lambda: not {"NASPool/digits-spot", certificate} & set(space.made()), "the pool and its certificate to be gone"
+    )
+    space.apply(both)
+    space.wait_for_workers(3)
+    [owner] = space.made()[certificate]["metadata"]["ownerReferences"]
+    assert owner["kind"] == "NASSearch"
 
 
 @pytest.mark.usefixtures("operator")

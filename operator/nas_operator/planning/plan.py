@@ -81,7 +81,7 @@ def _plan(search: NASSearch, observed: Observed, settings: Settings, now: dateti
     actions: list[Action] = [
         *plan_certificates(search, observed.secrets, now, settings.certificate_lifetime),
         *plan_controller(search, observed, settings, goes_at, now),
-        *plan_pools(search, pools),
+        *plan_pools(search, pools, observed.secrets),
         *plan_state(verdict, observed.summary),
         *_retire(slots, verdict, observed, now),
         *(Delete("Job", job.name, job.uid) for slot_plan in slots for job in slot_plan.delete),

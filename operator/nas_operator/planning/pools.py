@@ -7,12 +7,19 @@ from datetime import timedelta
 from nas_api.spec import NASSearch, NASSearchStatus, Pool
 from nas_api.spec.base import parse_duration
 
-from nas_operator.actions import Apply, Delete
-from nas_operator.names import DEFAULT_IMAGE_ANNOTATION, POOL_LABEL, REPLICAS_ANNOTATION, pool_name
+from nas_operator.actions import Apply, Delete, SetOwners
+from nas_operator.names import (
+    DEFAULT_IMAGE_ANNOTATION,
+    POOL_LABEL,
+    REPLICAS_ANNOTATION,
+    pool_certificate_name,
+    pool_name,
+)
 from nas_operator.observed import Object, Observed
 from nas_operator.planning.objects import annotations_of, is_deleting, labels_of, name_of
 from nas_operator.planning.worker_jobs import WorkerJob
 from nas_operator.resources.applied import is_applied
+from nas_operator.resources.owner import pool_reference
 from nas_operator.resources.pool import build_pool
 from nas_operator.resources.worker import template_hash
 from nas_operator.settings import Settings
@@ -94,8 +101,16 @@ def _has_worked(status: NASSearchStatus) -> bool:
     return bool(status.trials.finished or status.trials.running or status.workers.alive)
 
 
-def plan_pools(search: NASSearch, pools: Sequence[PoolState]) -> Iterator[Apply | Delete]:
-    """Makes and changes NASPools, and deletes those that are not listed any more when their workers have gone."""
+def plan_pools(
+    search: NASSearch, pools: Sequence[PoolState], secrets: Mapping[str, Object]
+) -> Iterator[Apply | SetOwners | Delete]:
+    """Makes and changes NASPools, and deletes those that are not listed any more when their workers have gone.
+
+    Args:
+        search: whose pools they are.
+        pools: all of them.
+        secrets: by name, those of the search. The certificate of a pool that is deleted goes with it.
+    """
     for pool in pools:
         if pool.observed is not None and is_deleting(pool.observed):
             continue
@@ -108,6 +123,11 @@ def plan_pools(search: NASSearch, pools: Sequence[PoolState]) -> Iterator[Apply 
                 version = {"resourceVersion": pool.observed["metadata"].get("resourceVersion", "")}
                 yield Apply(wanted | {"metadata": wanted["metadata"] | version})
         elif pool.observed is not None and not pool.jobs:
+            certificate = secrets.get(pool_certificate_name(search.metadata.name, pool.name))
+            if certificate is not None:
+                # The operator may delete no Secrets. The garbage collector may, when their owner is gone.
+                read = str(certificate["metadata"].get("resourceVersion") or "")
+                yield SetOwners("Secret", name_of(certificate), read, (pool_reference(pool.observed),))
             yield Delete("NASPool", name_of(pool.observed), str(pool.observed["metadata"].get("uid") or ""))
 
 

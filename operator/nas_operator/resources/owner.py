@@ -26,11 +26,24 @@ def owned_metadata(search: NASSearch, name: str, component: str, more_labels: di
 
 def owner_reference(search: NASSearch) -> Object:
     """What makes an object go with the search."""
+    return _reference("NASSearch", search.metadata.name, search.metadata.uid)
+
+
+def pool_reference(pool: Object) -> Object:
+    """What makes an object go with the NASPool.
+
+    Args:
+        pool: as it is in the cluster.
+    """
+    return _reference("NASPool", pool["metadata"]["name"], pool["metadata"].get("uid"))
+
+
+def _reference(kind: str, name: str, uid: str | None) -> Object:
     return {
         "apiVersion": API_VERSION,
-        "kind": "NASSearch",
-        "name": search.metadata.name,
-        "uid": search.metadata.uid,
-        # The search can always be deleted, and goes first: nothing that holds up what it owns can keep it.
+        "kind": kind,
+        "name": name,
+        "uid": uid,
+        # The owner can always be deleted, and goes first: nothing that holds up what it owns can keep it.
         "blockOwnerDeletion": False,
     }

@@ -77,6 +77,15 @@ def test_what_is_not_watched_is_asked_for_once() -> None:
     assert set(api.asked.values()) == {1}
 
 
+def test_what_an_action_has_given_to_another_owner_is_not_the_search_s_any_more() -> None:
+    api = Answers(SERVICE)
+    look = observer(api)
+    assert look.observe(KEY, cached(), look_closer=False).service == SERVICE
+    owners = [{"kind": "NASPool", "uid": "pool"}]
+    look.written(KEY, "Service", SERVICE["metadata"]["name"], {**SERVICE, "metadata": {"ownerReferences": owners}})
+    assert look.observe(KEY, cached(), look_closer=False).service is None
+
+
 def test_the_claim_of_the_journal_is_asked_for_until_the_stateful_set_has_made_it() -> None:
     api = Answers()
     look = observer(api)

@@ -19,6 +19,7 @@ from nas_operator.actions import (
     DrainWorkers,
     Emit,
     IssueCertificate,
+    SetOwners,
     SetState,
     WriteStatus,
 )
@@ -52,7 +53,7 @@ def name_of(action: Action) -> str:
     match action:
         case Apply(manifest) | Create(manifest):
             return str(manifest["metadata"]["name"])
-        case Delete(_, name) | WriteStatus(_, name) | Annotate(_, name):
+        case Delete(_, name) | WriteStatus(_, name) | Annotate(_, name) | SetOwners(_, name):
             return name
         case CreateAuthority(name) | IssueCertificate(name):
             return name
@@ -152,6 +153,13 @@ def test_workers_are_not_made_without_what_they_need(needed: Action, left_out: s
     certificate = IssueCertificate("certificate", Identity("vision/digits", "controller"), (), timedelta(1))
     _, asked = run([needed, certificate, job("a"), job("b", "spot")], {"needed": error})
     assert asked == ["needed", *(name for name in ("certificate", "a", "b") if name not in left_out)]
+
+
+@pytest.mark.parametrize("error", ON_ONE_OBJECT, ids=str)
+def test_a_pool_does_not_go_before_its_certificate_is_to_go_with_it(error: Exception) -> None:
+    actions: list[Action] = [SetOwners("Secret", "certificate", "1", ()), Delete("NASPool", "pool", "uid")]
+    assert run(actions, {})[1] == ["certificate", "pool"]
+    assert run(actions, {"certificate": error})[1] == ["certificate"]
 
 
 @pytest.mark.parametrize("error", ON_ONE_OBJECT, ids=str)

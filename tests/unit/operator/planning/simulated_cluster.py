@@ -101,7 +101,11 @@ class SimulatedCluster:
             stateful_set=copy.deepcopy(self.stateful_set),
             service=self.service,
             journal_claim=copy.deepcopy(self.journal_claim),
-            secrets=dict(self.secrets),
+            secrets={
+                name: secret
+                for name, secret in self.secrets.items()
+                if any(owner["uid"] == "search-uid" for owner in secret["metadata"].get("ownerReferences") or ())
+            },
             config_maps=dict(self.config_maps),
             network_policies=dict(self.network_policies),
             warnings=tuple(self.warnings) if pods else (),
@@ -411,10 +415,15 @@ class SimulatedCluster:
             case Delete(kind="NASPool", name=name, uid=uid):
                 if name in self.pools and self.pools[name]["metadata"]["uid"] == uid:
                     del self.pools[name]
+                    self._collect(uid)
             case SetOwners(kind="PersistentVolumeClaim", resource_version=version, owners=owners):
                 if self.journal_claim is not None and self.journal_claim["metadata"]["resourceVersion"] == version:
                     self.journal_claim["metadata"]["ownerReferences"] = list(owners)
                     self._changed(self.journal_claim)
+            case SetOwners(kind="Secret", name=name, owners=owners):
+                if name in self.secrets:
+                    metadata = self.secrets[name]["metadata"] | {"ownerReferences": list(owners)}
+                    self.secrets[name] = self.secrets[name] | {"metadata": metadata}
             case CreateAuthority(secret=name):
                 authority = CertificateAuthority.create("research/digits", timedelta(days=3650))
                 self.secrets[name] = build_authority(self.model, authority)
@@ -487,6 +496,12 @@ class SimulatedCluster:
         given = {"uid": f"uid-{number}", "generation": 1, "resourceVersion": str(number)}
         metadata = wanted["metadata"] | given | {"creationTimestamp": format_time(self.now)}
         return wanted | {"metadata": metadata, "status": {}}
+
+    def _collect(self, uid: str) -> None:
+        """The garbage collector deletes the Secrets that only the object of this uid owned."""
+        for name, secret in list(self.secrets.items()):
+            if {owner["uid"] for owner in secret["metadata"]["ownerReferences"]} == {uid}:
+                del self.secrets[name]
 
     def _changed(self, there: Object) -> None:
         there["metadata"]["generation"] += 1

@@ -69,12 +69,29 @@ def test_a_pool_that_is_listed_no_more_lets_its_workers_finish_and_goes() -> Non
     cluster.settle()
     assert cluster.draining("gpus") == [0, 1]
     assert cluster.condition("Ready", "gpus")["reason"] == "Removed"
+    assert "digits-pool-gpus-tls" in cluster.secrets, "its workers need it"
     cluster.finish_trials()
     cluster.settle()
     assert set(cluster.pools) == {"digits-cpus"}
     assert cluster.live_jobs("gpus") == []
+    assert "digits-pool-cpus-tls" in cluster.secrets
+    assert "digits-pool-gpus-tls" not in cluster.secrets
     assert cluster.slots("cpus") == [0]
     assert cluster.cut_leases == []
+
+
+def test_a_pool_that_is_listed_again_gets_another_certificate() -> None:
+    cluster = SimulatedCluster(pools=[{"name": "gpus"}, {"name": "cpus"}])
+    cluster.settle()
+    before = cluster.secrets["digits-pool-gpus-tls"]
+    cluster.edit(pools=[{"name": "cpus"}])
+    cluster.settle()
+    cluster.finish_trials()
+    cluster.settle()
+    cluster.edit(pools=[{"name": "gpus"}, {"name": "cpus"}])
+    cluster.settle()
+    assert cluster.slots("gpus") == [0]
+    assert cluster.secrets["digits-pool-gpus-tls"] != before
 
 
 # Growing. -----------------------------------------------------------------------------------------------------------
