@@ -428,7 +428,7 @@ class Engine:
             )
         records.append(self._record(trial, lease, worker, result, reward))
         if self._twins is not None:
-            records += self._replay(self._twins.finish(trial, reward if state is TrialState.SUCCEEDED else None))
+            records += self._replay(self._twins.finish(trial, reward if result.state is TrialState.SUCCEEDED else None))
         written = self.journal.write(*records)
         self.check_budget()
         return written

@@ -1,5 +1,6 @@
 """Lower fidelity first: only architectures with a good cheap training are trained in full."""
 
+import re
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,13 +20,13 @@ from nas_controller.search import Search
 torch.set_num_threads(1)
 
 
-def manifest(**low: object) -> NASSearch:
+def manifest(low: dict[str, object] | None = None, duplicates: str = "Train") -> NASSearch:
     spec = {
         "searchSpace": {"convNet": {"layers": {"initial": 2, "max": 2}}},
         "trainer": {"epochs": 50},
         "controller": {
             "algorithm": {"type": "Random"},
-            "duplicates": "Train",
+            "duplicates": duplicates,
             "parallelism": {"batchSize": 2},
             "lowFidelity": low or {"epochs": 5, "reductionFactor": 2},
         },
@@ -101,6 +102,24 @@ def test_what_is_not_trained_in_full_is_worth_no_more_than_what_it_lost_to_has_g
     assert engine.journal.finished()[-1].reward == 0.2
 
 
+def test_an_architecture_that_was_not_trained_in_full_is_not_replayed() -> None:
+    """Of a few networks there are soon duplicates: the best is replayed, what was not promoted begins anew."""
+    layers = {"initial": 1, "max": 1}
+    few = {"layers": layers, "filters": [8, 16, 24, 32], "filterHeights": [1], "filterWidths": [1], "strides": [1]}
+    value = manifest(duplicates="Replay").model_dump(mode="json", exclude_unset=True)
+    value["spec"] |= {"searchSpace": {"convNet": few}, "budget": {"maxTrials": 30}}
+    asked = Search(NASSearch.model_validate(value), journal())
+    while not asked.ended:
+        for trial in asked.ask(1):
+            (filters,) = re.findall(r'"filters":(\d+)', trial.architecture.to_json())
+            asked.tell(trial, int(filters) / 100)
+    records = asked.engine.journal.finished()
+    assert {r.state for r in records if r.replay_of is None} == {TrialState.SUCCEEDED, TrialState.STOPPED_EARLY}
+    assert any(r.replay_of is not None for r in records)
+    rewards = {r.sampled.digest: r.reward for r in records if r.state is TrialState.SUCCEEDED and r.replay_of is None}
+    assert all(r.reward == rewards[r.sampled.digest] for r in records if r.replay_of is not None)
+
+
 def test_where_all_first_trainings_are_equal_all_are_trained_in_full() -> None:
     engine = Driven(manifest(), journal())
     for _ in range(6):
@@ -147,7 +166,7 @@ def test_a_search_by_ask_and_tell_asks_in_full_for_what_did_well() -> None:
 )
 def test_a_first_training_that_is_no_cheaper_is_refused(low: dict[str, object], wrong: str) -> None:
     with pytest.raises(ValueError, match=wrong):
-        manifest(**low)
+        manifest(low)
 
 
 # With kills at any instant. -------------------------------------------------------------------------------------------
@@ -179,13 +198,12 @@ def play(events: Sequence[tuple[str, int]], path: Path, *, restarts: bool) -> li
                 records.close()
                 records = journal(path)
                 engine = Driven(search, records)
-    done = [(r.sampled.trial, r.state, r.reward, r.train_seconds) for r in records.finished()]
-    firsts = {first.trial: first for first in records.first_trainings()}
-    for trial, state, reward, _ in done:
-        if state is not TrialState.STOPPED_EARLY:
-            continue
-        assert reward is not None
-        assert reward <= firsts[trial].reward
+    done: list[tuple[object, ...]] = [(r.sampled.trial, r.state, r.reward, r.train_seconds) for r in records.finished()]
+    firsts = {first.trial: first.reward for first in records.first_trainings()}
+    for record in records.finished():
+        if record.state is TrialState.STOPPED_EARLY:
+            assert record.reward is not None
+            assert record.reward <= firsts[record.sampled.trial]
     records.close()
     return done
 

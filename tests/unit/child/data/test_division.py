@@ -138,3 +138,14 @@ def test_a_missing_test_set_is_said_to_be_missing(tmp_path: Path) -> None:
     shutil.rmtree(root / "test")
     with pytest.raises(TaskError, match=r"no folder test/ or val/"):
         load_final_data(Dataset(path=str(root)), cache=tmp_path)
+
+
+def test_a_part_of_the_training_samples_is_the_same_each_time_and_leaves_the_rest_as_it_is(tmp_path: Path) -> None:
+    whole = load_search_data(Dataset(), 0, tmp_path)
+    part = whole.reduced(0.25)
+    assert len(part.training) == round(0.25 * len(whole.training))
+    assert torch.equal(part.training.images, whole.reduced(0.25).training.images)
+    assert part.evaluation is whole.evaluation
+    assert part.standardization is whole.standardization
+    assert whole.reduced(1.0) is whole
+    assert len(whole.reduced(1e-9).training) == 1

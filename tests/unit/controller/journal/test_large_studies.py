@@ -115,6 +115,7 @@ def test_no_read_scans_a_table_that_grows_with_the_study(
         "SCAN facts",
         "SCAN starts",
         "SCAN leases USING INDEX open_leases",
+        "SCAN reports",  # of trials in training alone
         "SCAN b USING INDEX open_batches",
         "SCAN results USING INDEX best_results",
     }
