@@ -41,6 +41,10 @@ LANGUAGE = {
     "trainer": {"task": "language-model", "dataset": {"path": "pydoc"}},
     "reward": {"metric": "val_perplexity", "aggregate": "Min", "window": "all", "scale": 80, "exponent": -3},
 }
+CONVNET = {
+    "type": "ConvNet",
+    "layers": [{"operation": {"op": "Convolution", "filterHeight": 3, "filterWidth": 3, "filters": 24}, "inputs": []}],
+}
 DISCRETE = both(USER_TASK, at("searchSpace.type", "Discrete"))
 
 
@@ -117,6 +121,14 @@ def example(rule: Rule) -> tuple[Object, Object]:
             return both(USER_TASK, constrained), constrained
         case "spec" if "is not reported" in message:
             return at("reward.metric", "accuracy"), both(USER_TASK, at("reward.metric", "accuracy"))
+        case "spec" if message.startswith("controller.lowFidelity.epochs"):
+            return at("controller.lowFidelity.epochs", 50), at("controller.lowFidelity.epochs", 49)
+        case "spec" if message.startswith("controller.lowFidelity.dataFraction"):
+            part = at("controller.lowFidelity.dataFraction", 0.5)
+            return both(LANGUAGE, part), part
+        case "spec" if message.startswith("controller.bootstrap"):
+            begun = at("controller.bootstrap.architectures", [CONVNET])
+            return both(LANGUAGE, begun), begun
         case "spec" if message.startswith("controller.earlyStopping"):
             member = message.split(".")[2]
             kind = {"median": "Median", "asha": "ASHA"}.get(member, "CurveExtrapolation")
