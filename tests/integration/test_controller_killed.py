@@ -26,6 +26,14 @@ SPEC = f"""\
     algorithm: {{reinforce: {{learningRate: 0.01}}}}
   budget: {{maxTrials: {TRIALS}}}
 """
+# One keeps parameters in the journal, the other reads the history of the search from it.
+SPECS = {
+    "REINFORCE": SPEC,
+    "LocalSearch": SPEC.replace("batchSize: 4, ", "").replace(
+        "{reinforce: {learningRate: 0.01}}", "{type: LocalSearch, localSearch: {initialSamples: 2}}"
+    ),
+}
+UPDATES = {"REINFORCE": TRIALS // 4, "LocalSearch": TRIALS}
 
 
 def reward_of(architecture: str) -> float:
@@ -86,14 +94,14 @@ def journal_of(directory: Path) -> tuple[Recovered, list[TrialRecord]]:
         journal.close()
 
 
-def run(make_controller, directory: Path, kill_points: list[tuple[int, float]]) -> Worker:
+def run(make_controller, directory: Path, algorithm: str, kill_points: list[tuple[int, float]]) -> Worker:
     """A whole search with one worker.
 
     At each of `kill_points`, (call, seconds), the controller is killed so long after that call, and started again.
     """
     directory.mkdir()
     controller = make_controller(directory)
-    controller.write_manifest(SPEC)
+    controller.write_manifest(SPECS[algorithm])
     controller.start()
     points = dict(kill_points)
     calls = 0
@@ -123,11 +131,11 @@ def run(make_controller, directory: Path, kill_points: list[tuple[int, float]]) 
     return worker
 
 
-@pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory, make_controller):
+@pytest.fixture(scope="module", params=SPECS)
+def uninterrupted(request, tmp_path_factory, make_controller):
     directory = tmp_path_factory.mktemp("uninterrupted") / "run"
-    run(make_controller, directory, [])
-    return journal_of(directory)
+    run(make_controller, directory, request.param, [])
+    return request.param, journal_of(directory)
 
 
 points = st.lists(
@@ -135,20 +143,20 @@ points = st.lists(
 )
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 @given(kill_points=points)
 def test_with_the_same_order_of_results_the_policy_is_that_of_an_uninterrupted_run(
     kill_points, uninterrupted, make_controller, tmp_path_factory
 ) -> None:
-    """60 kills or more, at instants that hypothesis chooses."""
+    """32 kills or more of each algorithm, at instants that hypothesis chooses."""
+    algorithm, (expected, expected_finished) = uninterrupted
     directory = tmp_path_factory.mktemp("killed") / "run"
-    worker = run(make_controller, directory, kill_points)
+    worker = run(make_controller, directory, algorithm, kill_points)
 
     recovered, finished = journal_of(directory)
-    expected, expected_finished = uninterrupted
     assert {t.sampled.trial: t.reward for t in finished} == {n: r**3 for n, r in worker.acknowledged.items()}
     assert [(t.sampled, t.reward) for t in finished] == [(t.sampled, t.reward) for t in expected_finished]
-    assert recovered.version == expected.version == TRIALS // 4
+    assert recovered.version == expected.version == UPDATES[algorithm]
     assert recovered.snapshots[recovered.version] == expected.snapshots[expected.version]
     assert recovered.state == expected.state
 
