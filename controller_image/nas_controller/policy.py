@@ -12,10 +12,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812  # its name everywhere
 from nas_api import spec
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from nas_controller.proposal import Proposal
-from nas_controller.replay import Vocabulary, prepare
+from nas_controller.replay import Replay, Vocabulary, prepare
 from nas_controller.spaces import Space, Step
 
 
@@ -51,6 +52,18 @@ class Evaluation:
     def log_probability(self) -> Tensor:
         """Of all decisions of a proposal together, shape [m], float64."""
         return self.decision_log_probability.sum(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Alternatives:
+    """Other decisions for single places of a proposal.
+
+    decisions: for each its place among the proposal's decisions, and what could be decided there.
+    probabilities: of each at its place, shape [alternatives].
+    """
+
+    decisions: tuple[tuple[int, int], ...]
+    probabilities: NDArray[np.float64]
 
 
 class LSTMPolicy(nn.Module):
@@ -157,17 +170,11 @@ class LSTMPolicy(nn.Module):
             ValueError: a proposal is not of this space.
         """
         replay = prepare(self._space, self._vocabulary, proposals)
-        count, width = len(proposals), self.lstm.hidden_size
-        entering = self.embedding(replay.tokens)
-        if len(replay.anchor_positions):
-            after = replay.anchor_positions + count  # the step after an anchor
-            embedded = self._embed_anchors(replay.anchor_bits)
-            entering = entering.view(-1, width).index_add(0, after, embedded).view(entering.shape)
-        states = self.lstm(entering[:-1])[0]
-        hidden = states.reshape(-1, width)
+        count = len(proposals)
+        states = self._replay(replay)
+        hidden = states.reshape(-1, self.lstm.hidden_size)
 
-        scores = self.head(hidden[replay.choice_positions]) + self._mask[replay.choice_kinds]
-        scores = scores.log_softmax(1)
+        scores = self._choice_scores(hidden, replay)
         chosen = scores.gather(1, replay.choice_tokens.unsqueeze(1)).squeeze(1)
         entropies = -(scores.exp() * scores).sum(1)
         log_probability = torch.zeros(len(hidden), dtype=torch.float64)
@@ -175,10 +182,7 @@ class LSTMPolicy(nn.Module):
         entropy = torch.zeros(count, dtype=torch.float64)
         entropy = entropy.index_add(0, replay.choice_positions % count, entropies.double())
         if len(replay.pair_bits):
-            at_anchors = hidden[replay.anchor_positions]
-            previous = self.anchor_previous(at_anchors)[replay.pair_earlier]
-            current = self.anchor_current(at_anchors)[replay.pair_later]
-            logits = self.anchor_score(torch.tanh(previous + current)).squeeze(1)
+            logits = self._anchor_logits(hidden, replay)
             surprise = F.softplus(torch.where(replay.pair_bits, -logits, logits))  # -log P(bit)
             positions = replay.anchor_positions[replay.pair_later]
             log_probability = log_probability.index_add(0, positions, -surprise.double())
@@ -191,6 +195,75 @@ class LSTMPolicy(nn.Module):
             hidden=states,
             made=replay.made,
         )
+
+    @torch.inference_mode()
+    def alternatives(self, proposals: Sequence[Proposal]) -> list[Alternatives]:
+        """What else could be decided in each of at least one proposal, and how likely the policy finds it.
+
+        Each alternative is another decision at one place, the decisions before it being as they are. An anchor has one
+        for each of its bits, which it flips.
+
+        Raises:
+            ValueError: a proposal is not of this space.
+        """
+        replay = prepare(self._space, self._vocabulary, proposals)
+        count = len(proposals)
+        hidden = self._replay(replay).reshape(-1, self.lstm.hidden_size)
+        found: list[list[tuple[int, int, float]]] = [[] for _ in proposals]
+        for position, kind, token, probabilities in zip(
+            replay.choice_positions.tolist(),
+            replay.choice_kinds.tolist(),
+            replay.choice_tokens.tolist(),
+            self._choice_scores(hidden, replay).exp(),
+            strict=True,
+        ):
+            own = self._vocabulary.ranges[kind]
+            found[position % count] += [
+                (position // count, choice, probability)
+                for choice, probability in enumerate(probabilities[own].tolist())
+                if own.start + choice != token
+            ]
+        if len(replay.pair_bits):
+            logits = self._anchor_logits(hidden, replay)
+            flipped = torch.sigmoid(torch.where(replay.pair_bits, -logits, logits))
+            positions = replay.anchor_positions.tolist()
+            firsts = {position % count: anchor for anchor, position in reversed(list(enumerate(positions)))}
+            for later, earlier, probability in zip(
+                replay.pair_later.tolist(), replay.pair_earlier.tolist(), flipped.tolist(), strict=True
+            ):
+                place, proposal = divmod(positions[later], count)
+                bit = 1 << (earlier - firsts[proposal])
+                found[proposal].append((place, proposals[proposal].decisions[place] ^ bit, probability))
+        return [
+            Alternatives(
+                tuple((place, decision) for place, decision, _ in each),
+                np.array([p for *_, p in each], dtype=np.float64),
+            )
+            for each in found
+        ]
+
+    def _replay(self, replay: Replay) -> Tensor:
+        """The hidden states of the top layer, shape [steps, proposals, hidden size]."""
+        entering = self.embedding(replay.tokens)
+        if len(replay.anchor_positions):
+            after = replay.anchor_positions + replay.tokens.shape[1]  # the step after an anchor
+            embedded = self._embed_anchors(replay.anchor_bits)
+            entering = entering.view(-1, entering.shape[2]).index_add(0, after, embedded).view(entering.shape)
+        states: Tensor = self.lstm(entering[:-1])[0]
+        return states
+
+    def _choice_scores(self, hidden: Tensor, replay: Replay) -> Tensor:
+        """Log-probabilities at each place of a choice, shape [places, choices of all kinds]."""
+        scores: Tensor = self.head(hidden[replay.choice_positions]) + self._mask[replay.choice_kinds]
+        return scores.log_softmax(1)
+
+    def _anchor_logits(self, hidden: Tensor, replay: Replay) -> Tensor:
+        """The logit of each bit of each anchor, shape [pairs]."""
+        at_anchors = hidden[replay.anchor_positions]
+        previous = self.anchor_previous(at_anchors)[replay.pair_earlier]
+        current = self.anchor_current(at_anchors)[replay.pair_later]
+        logits: Tensor = self.anchor_score(torch.tanh(previous + current)).squeeze(1)
+        return logits
 
     def _embed_anchors(self, bits: Tensor) -> Tensor:
         """The mean of the embeddings of the layers that each anchor chose, zero where it chose none.

@@ -92,12 +92,41 @@ class LocalSearch(SpecModel):
     """Random architectures at the start, and at each restart, the best of which is where the search goes on."""
 
 
+class Editing(SpecModel):
+    """A recurrent policy edits good architectures; a reward model chooses among its proposals what to train."""
+
+    initial_samples: int = Field(default=16, ge=2, le=100_000)
+    """Random architectures at the start."""
+    candidates: int = Field(default=300, ge=1, le=100_000)
+    """Proposals of the policy among which the reward model chooses. 1: there is no choice, and no model."""
+    fresh: float = Field(default=0.5, ge=0, le=1)
+    """Share of the proposals that are drawn afresh from the policy. The others are edits of good architectures. 1:
+    nothing is edited."""
+    parents: int = Field(default=20, ge=1, le=10_000)
+    """How many of the best architectures are edited. The better ones more often."""
+    exploration: float = Field(default=0.6, ge=0, le=1)
+    """Share of the edits that are uniformly random, whatever the policy suggests."""
+    policy_steps: int = Field(default=2, ge=0, le=1000)
+    """Gradient steps of the policy after each batch. 0: it learns nothing, and suggests every edit alike."""
+    learning_rate: float = Field(default=0.005, gt=0, le=10)
+    """Learning rate of Adam, which applies the gradients."""
+    temperature: float = Field(default=1.0, gt=0, le=100)
+    """The policy is fitted to architectures weighted by the exponential of their advantage over this."""
+    entropy_weight: float = Field(default=0.1, ge=0, le=100)
+    """Weight of the entropy bonus that keeps the policy exploring."""
+    max_gradient_norm: float = Field(default=5.0, gt=0, le=1e9)
+    """A gradient of a larger 2-norm is scaled down to this."""
+
+
 class Algorithm(SpecModel):
     """What proposes architectures and learns from their rewards: a union, `type` says which is meant."""
 
-    type: Literal["REINFORCE", "ActorCritic", "PPO", "RegularizedEvolution", "LocalSearch", "Random"] = "REINFORCE"
-    """REINFORCE: the paper's. ActorCritic and PPO: later policy gradients, which learn faster. RegularizedEvolution and
-    LocalSearch: without a policy. Random: uniform random search, the paper's control experiment."""
+    type: Literal["REINFORCE", "ActorCritic", "PPO", "RegularizedEvolution", "LocalSearch", "Editing", "Random"] = (
+        "REINFORCE"
+    )
+    """REINFORCE: the paper's. Editing: finds the most with few trials. ActorCritic and PPO: later policy gradients,
+    which learn faster than the paper's. RegularizedEvolution and LocalSearch: without a policy. Random: uniform random
+    search, the paper's control experiment."""
     reinforce: Reinforce = Reinforce()
     """With `type: REINFORCE`."""
     actor_critic: ActorCritic = ActorCritic()
@@ -108,6 +137,8 @@ class Algorithm(SpecModel):
     """With `type: RegularizedEvolution`."""
     local_search: LocalSearch = LocalSearch()
     """With `type: LocalSearch`."""
+    editing: Editing = Editing()
+    """With `type: Editing`."""
 
     @property
     def is_policy_gradient(self) -> bool:

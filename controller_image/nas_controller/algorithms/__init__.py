@@ -4,6 +4,7 @@ from nas_api import spec
 
 from nas_controller.algorithms.actor_critic import ActorCritic
 from nas_controller.algorithms.algorithm import Algorithm
+from nas_controller.algorithms.editing import Editing
 from nas_controller.algorithms.local_search import LocalSearch
 from nas_controller.algorithms.ppo import PPO
 from nas_controller.algorithms.random_search import RandomSearch
@@ -25,6 +26,8 @@ def build_algorithm(controller: spec.Controller, space: Space, seed: int) -> Alg
             return PPO(space, controller, seed)
         case "RegularizedEvolution":
             return RegularizedEvolution(space, controller)
+        case "Editing":
+            return Editing(space, controller, seed)
         case "LocalSearch":
             return LocalSearch(space, controller)
 
@@ -33,6 +36,7 @@ __all__ = [
     "PPO",
     "ActorCritic",
     "Algorithm",
+    "Editing",
     "LocalSearch",
     "RandomSearch",
     "RegularizedEvolution",

@@ -35,6 +35,7 @@ def start(algorithm: str = "REINFORCE", hidden_size: int = 5, gradients_per_upda
             ppo=spec.PPO(update_epochs=2),
             regularized_evolution=spec.RegularizedEvolution(population_size=5, tournament_size=2),
             local_search=spec.LocalSearch(initial_samples=2),
+            editing=spec.Editing(initial_samples=3, candidates=12, parents=3),
         ),
         parallelism=spec.Parallelism(parameter_shards=3, gradients_per_update=gradients_per_update),
     )

@@ -12,6 +12,7 @@ from nas_api import spec
 from nas_controller.policy import LSTMPolicy
 from nas_controller.proposal import Proposal
 from nas_controller.spaces import ConvNetSpace, DiscreteSpace, RecurrentCellSpace, Space, Step
+from nas_controller.spaces.neighbors import alternatives, edited
 from torch import Tensor
 
 torch.set_num_threads(1)
@@ -292,3 +293,49 @@ def test_torchs_global_generator_is_not_touched() -> None:
     policy.evaluate(policy.sample(4, 6, torch.Generator().manual_seed(0)).proposals)
 
     assert torch.equal(torch.random.get_rng_state(), before)
+
+
+@settings(deadline=None, max_examples=40)
+@given(spaces, policies, st.integers(1, 4), st.integers(0, 1000))
+def test_alternatives_are_all_single_edits_with_their_probability_given_the_decisions_before(
+    space: ConvNetSpace, policy_settings: spec.Policy, count: int, seed: int
+) -> None:
+    policy = make(space, policy_settings, seed)
+    proposals = policy.sample(count, space.depth(10**6), torch.Generator().manual_seed(seed)).proposals
+
+    for proposal, found in zip(proposals, policy.alternatives(proposals), strict=True):
+        steps, _ = space.trace(proposal.decisions, proposal.depth)
+        assert set(found.decisions) == {
+            (place, decision)
+            for place, step in enumerate(steps)
+            for decision in alternatives(space, step, proposal.decisions[place])
+        }
+        for (place, decision), probability in zip(found.decisions, found.probabilities, strict=True):
+            if space.kinds[steps[place].kind].anchor:
+                continue  # the probability of one bit, whatever the others are
+            other = edited(space, proposal, place, decision)
+            with torch.no_grad():
+                expected = policy.evaluate([other]).decision_log_probability[place, 0].exp()
+            assert probability == pytest.approx(float(expected), rel=1e-3, abs=1e-9)
+
+
+def test_the_probability_of_another_bit_of_an_anchor_is_that_of_the_bit() -> None:
+    """With two bits, the probabilities of the four masks are the products of those of the bits."""
+    space = tiny_space()
+    policy = make(space, spec.Policy(init_scale=2.0))
+    proposal = next(
+        each for each in every_proposal(space, 3) if space.trace(each.decisions, 3)[0][-1].predecessors == 2
+    )
+    (found,) = policy.alternatives([proposal])
+    place = len(proposal.decisions) - 1
+    flips = {
+        decision ^ proposal.decisions[place]: probability
+        for (at, decision), probability in zip(found.decisions, found.probabilities, strict=True)
+        if at == place
+    }
+
+    both = edited(space, proposal, place, proposal.decisions[place] ^ 0b11)
+    with torch.no_grad():
+        probability = float(policy.evaluate([both]).decision_log_probability[place, 0].exp())
+
+    assert probability == pytest.approx(flips[0b01] * flips[0b10], rel=1e-4)

@@ -1,0 +1,157 @@
+"""`Editing`: edits of what is good, chosen by what is expected of them, and never the same architecture twice."""
+
+import itertools
+import random
+
+import pytest
+import torch
+from nas_api import spec
+from nas_controller.algorithms import Editing, build_algorithm
+from nas_controller.learner import Learner
+from nas_controller.proposal import Proposal, Rewarded
+from nas_controller.spaces import ConvNetSpace, Space
+
+from .line import LINE, Line
+
+torch.set_num_threads(1)
+
+SEEDS = range(8)
+SPACE = Line(length=7, choices=4)  # 16,384 architectures
+OPTIMUM = (1, 3, 0, 2, 2, 0, 3)
+
+
+def value(decisions: tuple[int, ...]) -> float:
+    """1 at the optimum and nowhere else. Neighbouring decisions count together, so that no decision is right alone."""
+    right = [decision == best for decision, best in zip(decisions, OPTIMUM, strict=True)]
+    pairs = [left == other for left, other in itertools.pairwise(right)]
+    return (2 * sum(right) + sum(pairs)) / (2 * len(right) + len(pairs))
+
+
+def build(space: Space = SPACE, seed: int = 0, **settings: float) -> Editing:
+    algorithm = spec.Algorithm(type="Editing", editing=spec.Editing.model_validate(settings))
+    built = build_algorithm(spec.Controller(algorithm=algorithm, policy=spec.Policy(hidden_size=12)), space, seed)
+    assert isinstance(built, Editing)
+    return built
+
+
+def search(algorithm: Editing, seed: int, trials: int, workers: int = 1) -> list[Proposal]:
+    """What is trained, in the order in which it finishes. Workers finish in random order."""
+    learner, generator = Learner(algorithm, seed), random.Random(seed)
+    open_batches, trained, number = [], [], 0
+    while len(trained) < trials:
+        missing = workers - len(open_batches)
+        open_batches += learner.sample_batches(number, [1] * missing, 1)
+        number += missing
+        batch = open_batches.pop(generator.randrange(len(open_batches)))
+        trained += batch.proposals
+        learner.learn(batch.batch, batch.version, [Rewarded(each, value(each.decisions)) for each in batch.proposals])
+    return trained
+
+
+def found_at(trained: list[Proposal]) -> int:
+    """The number of trials until the optimum was trained; more than there are if it was not."""
+    return next((at for at, each in enumerate(trained, 1) if each.decisions == OPTIMUM), len(trained) + 1)
+
+
+def test_it_finds_the_one_optimum_of_16384_architectures_in_100_trials() -> None:
+    """Random search finds it in 100 trials once in 164 searches: in 7 of 8, once in 10^14 times."""
+    found = [found_at(search(build(seed=seed, candidates=100), seed, 100)) for seed in SEEDS]
+
+    assert sum(at <= 100 for at in found) >= 7, found
+
+
+def test_with_16_workers_at_once_it_still_does_in_160() -> None:
+    found = [found_at(search(build(seed=seed, candidates=100), seed, 160, workers=16)) for seed in SEEDS]
+
+    assert sum(at <= 160 for at in found) >= 7, found
+
+
+def test_the_model_and_the_learning_of_the_policy_each_do_something() -> None:
+    """Trials until the optimum, summed over seeds, with one of them, and with none. None is the slowest by far."""
+
+    def trials(**settings: float) -> int:
+        return sum(found_at(search(build(seed=seed, **settings), seed, 250)) for seed in SEEDS[:5])
+
+    neither = trials(candidates=1, policy_steps=0)
+
+    assert trials(candidates=1) < 0.8 * neither
+    assert trials(candidates=60, policy_steps=0) < 0.5 * neither
+
+
+def test_no_architecture_is_trained_twice_with_many_workers_at_once() -> None:
+    trained = search(build(candidates=40), seed=3, trials=120, workers=30)
+
+    assert len(set(trained)) == 120
+
+
+def test_nothing_is_repeated_before_a_small_space_is_all_but_exhausted() -> None:
+    algorithm = build(LINE, candidates=20)
+    trained: list[Proposal] = []
+    for number in range(35):
+        proposals = algorithm.propose(4, 1, seed=number)
+        algorithm.recorded(proposals)
+        algorithm.learn(algorithm.snapshot(), [Rewarded(each, sum(each.decisions) / 12) for each in proposals])
+        trained += proposals
+
+    assert len(trained) == 140
+    assert len(set(trained[:100])) == 100
+    assert len(set(trained)) > 120  # of 125: the last ones are hard to come upon
+
+
+def test_the_first_architectures_are_random() -> None:
+    algorithm = build(initial_samples=50)
+
+    assert algorithm.propose(10, 1, seed=1) != build(initial_samples=50, seed=5).propose(10, 1, seed=2)
+    assert algorithm.propose(10, 1, seed=1) == build(initial_samples=50, seed=5).propose(10, 1, seed=1)
+
+
+def test_the_unit_of_rewards_does_not_matter() -> None:
+    """Only their order does: a monotone function of the rewards changes no proposal."""
+    in_percent, as_fraction = build(), build()
+    for algorithm, unit in ((in_percent, lambda x: 100 * x + 7), (as_fraction, lambda x: x**3)):
+        for number in range(20):
+            proposals = algorithm.propose(2, 1, seed=number)
+            algorithm.recorded(proposals)
+            algorithm.learn(algorithm.snapshot(), [Rewarded(each, unit(value(each.decisions))) for each in proposals])
+
+    assert in_percent.propose(5, 1, seed=99) == as_fraction.propose(5, 1, seed=99)
+
+
+def test_a_deeper_architecture_is_edited_from_shallower_ones() -> None:
+    """What was good at a depth is where the search goes on at the next: 3x3 filters, learnt at depth 3."""
+    space = ConvNetSpace(
+        spec.ConvNetSpace(layers=spec.DepthSchedule(initial=3, max=5), filters=(24,), skip_connections=True)
+    )
+    algorithm = build(space, candidates=60)
+    for number in range(60):
+        proposals = algorithm.propose(1, 3, seed=number)
+        algorithm.recorded(proposals)
+        rewards = [share_of_3x3(space, proposal) for proposal in proposals]
+        algorithm.learn(
+            algorithm.snapshot(), [Rewarded(each, reward) for each, reward in zip(proposals, rewards, strict=True)]
+        )
+
+    proposals = algorithm.propose(10, 5, seed=1000)
+
+    assert all(proposal.depth == 5 for proposal in proposals)
+    # Random ones have 1/4; three layers of five are known.
+    assert sum(share_of_3x3(space, proposal) for proposal in proposals) / 10 > 0.5
+
+
+def share_of_3x3(space: ConvNetSpace, proposal: Proposal) -> float:
+    network = space.decode(proposal.decisions, proposal.depth)
+    sides = [side for layer in network.layers for side in (layer.operation.filter_height, layer.operation.filter_width)]
+    return sides.count(3) / len(sides)
+
+
+@pytest.mark.parametrize("reward", [float("nan"), float("inf")])
+def test_a_reward_that_is_no_number_is_refused_and_changes_nothing(reward: float) -> None:
+    algorithm = build()
+    proposals = algorithm.propose(1, 1, seed=0)
+    algorithm.recorded(proposals)
+    before = algorithm.snapshot()
+
+    with pytest.raises(ValueError, match="finite"):
+        algorithm.learn(before, [Rewarded(proposals[0], reward)])
+
+    assert torch.equal(algorithm.snapshot(), before)
