@@ -75,7 +75,10 @@ spec:
     [
         # An unknown field: the nearest name, else where a field of that name is, else the names there are.
         ("{trainer: {epoch: 3}}", "4:18: spec.trainer.epoch: unknown field; did you mean epochs?"),
-        ("{epochs: 3}", "4:8: spec.epochs: unknown field; did you mean spec.controller.lowFidelity.epochs or spec.trainer.epochs?"),
+        (
+            "{epochs: 3}",
+            "4:8: spec.epochs: unknown field; did you mean spec.controller.lowFidelity.epochs or spec.trainer.epochs?",
+        ),
         ("{search_space: {}}", "4:8: spec.search_space: unknown field; did you mean searchSpace?"),
         (
             "{controller: {lease: {xyz: 1}}}",
