@@ -11,6 +11,7 @@
 # last: first the packages, those of PyTorch (5.7 GB) in one layer of controller and child, then our own code.
 #
 # Your own training code goes on top: `FROM kubenas/child`, `COPY my_task.py /app/`.
+# `--build-arg PYTHON_IMAGE=python@sha256:...` pins the base to the byte.
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 
 # What installs packages. Nothing of it gets into an image, not even which package indexes there are.
