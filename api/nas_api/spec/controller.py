@@ -39,7 +39,7 @@ class Reinforce(SpecModel):
 class ActorCritic(SpecModel):
     """Advantage actor-critic: REINFORCE whose baseline is learnt, a value head at every decision."""
 
-    learning_rate: float = Field(default=0.02, gt=0, le=10)
+    learning_rate: float = Field(default=0.03, gt=0, le=10)
     """Learning rate of Adam, which applies the gradients."""
     gae_lambda: float = Field(default=0.95, ge=0, le=1)
     """Lambda of the generalized advantage estimation (Schulman et al. 2016): 1 compares the reward with the value of
