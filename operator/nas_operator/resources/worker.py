@@ -61,6 +61,9 @@ def template_hash(search: NASSearch, pool: Pool, image: str) -> str:
         "reward": without_defaults(search.spec.reward),
         "seed": search.spec.seed,
     }
+    # Only where there is one: the others have the hash that they had in versions that did not know of it.
+    if low_fidelity := without_defaults(search.spec.controller.low_fidelity):
+        inputs["lowFidelity"] = low_fidelity
     return digest(inputs)[:8]
 
 

@@ -36,6 +36,10 @@ def claim_of(stateful_set: Object) -> Object:
 
 # What starts the controller anew. -----------------------------------------------------------------------------------
 
+CONVNET = {
+    "type": "ConvNet",
+    "layers": [{"operation": {"op": "Convolution", "filterHeight": 3, "filterWidth": 3, "filters": 24}, "inputs": []}],
+}
 # Of every field of the manifest's spec: another value, whether the controller starts anew for it, and whether the
 # StatefulSet is applied again. It is, too, if the pod itself becomes another.
 EDITS: dict[str, tuple[Any, bool, bool]] = {
@@ -43,6 +47,8 @@ EDITS: dict[str, tuple[Any, bool, bool]] = {
     "controller.policy": ({"layers": 1}, True, True),
     "controller.algorithm": ({"type": "Random"}, True, True),
     "controller.parallelism": ({"batchSize": 4}, True, True),
+    "controller.bootstrap": ({"architectures": [CONVNET]}, True, True),
+    "controller.lowFidelity": ({"epochs": 1}, True, True),
     "controller.duplicates": ("Train", True, True),
     "controller.earlyStopping": ({"type": "Median"}, True, True),
     "controller.lease": ({"duration": "30s"}, True, True),

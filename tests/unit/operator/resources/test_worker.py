@@ -172,6 +172,7 @@ OTHER_EDITS: dict[str, tuple[Any, bool]] = {
     "pools.1.resources": ({"cpu": 2}, False),
     "budget.maxTrials": (7, False),
     "controller.lease.duration": ("30s", False),
+    "controller.lowFidelity.epochs": (1, True),
     "suspend": (True, False),
     "deletionPolicy": ("Delete", False),
     "seed": (7, True),
