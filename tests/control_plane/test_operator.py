@@ -143,7 +143,7 @@ def test_an_edited_pool_replaces_its_workers(space: Namespace) -> None:
 def test_a_pool_that_is_not_listed_any_more_goes_away_and_can_come_back(space: Namespace) -> None:
     both = digits(replicas=2)
     [gpu] = both["spec"]["pools"]
-    both["spec"]["pools"].append(gpu | {"name": "spot", "replicas": 1})
+    both["spec"]["pools"].append(gpu | {"name": "spot", "replicas": 1, "drainTimeout": "10m"})
     space.apply(both)
     [spot] = [job for job in space.wait_for_workers(3) if "spot" in job]
     space.apply(digits(replicas=2))
