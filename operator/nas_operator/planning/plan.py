@@ -13,7 +13,17 @@ from nas_api.spec import NASSearch, NASSearchStatus
 from nas_api.spec.base import parse_duration
 from pydantic import ValidationError
 
-from nas_operator.actions import Action, Annotate, Create, Delete, DrainWorkers, Emit, Plan, WriteStatus
+from nas_operator.actions import (
+    Action,
+    Annotate,
+    Create,
+    Delete,
+    DrainWorkers,
+    Emit,
+    IssueCertificate,
+    Plan,
+    WriteStatus,
+)
 from nas_operator.names import DRAINING_ANNOTATION, RETRY_ANNOTATION, best_name
 from nas_operator.observed import Object, Observed
 from nas_operator.planning import pool_status, search_status
@@ -78,10 +88,15 @@ def _plan(search: NASSearch, observed: Observed, settings: Settings, now: dateti
     status = search_status.search_status(search, observed, previous, verdict, reports, problem, stopped, now)
     writes = StatusWrites(observed.statuses_written, timedelta(seconds=settings.status_seconds), now)
 
+    certificates = plan_certificates(search, observed.secrets, now, settings.certificate_lifetime)
+    # After the pools, with which they go: a plan that is cut short leaves none without its pool.
+    of_pools = [action for action in certificates if isinstance(action, IssueCertificate) and action.identity.pool]
+
     actions: list[Action] = [
-        *plan_certificates(search, observed.secrets, now, settings.certificate_lifetime),
+        *(action for action in certificates if action not in of_pools),
         *plan_controller(search, observed, settings, goes_at, now),
         *plan_pools(search, pools, observed.secrets),
+        *of_pools,
         *plan_state(verdict, observed.summary),
         *_retire(slots, verdict, observed, now),
         *(Delete("Job", job.name, job.uid) for slot_plan in slots for job in slot_plan.delete),

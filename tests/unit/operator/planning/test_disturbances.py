@@ -219,8 +219,7 @@ class Disturbances(RuleBasedStateMachine):
         cluster.settle(rounds=200, seconds=5)
         assert set(cluster.pools) == {f"digits-{pool}" for pool in self.listed}
         certificates = {name for name in cluster.secrets if name.startswith("digits-pool-")}
-        # That of a pool whose NASPool somebody deleted before its workers were gone stays until the search goes.
-        assert certificates >= {f"digits-pool-{pool}-tls" for pool in self.listed}
+        assert certificates == {f"digits-pool-{pool}-tls" for pool in self.listed}
         for pool in POOLS:
             wanted = self.wanted.get(pool, 0) if self.runs else 0
             jobs = cluster.live_jobs(pool)

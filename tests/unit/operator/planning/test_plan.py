@@ -55,6 +55,17 @@ def test_what_pods_mount_is_there_before_them() -> None:
     ]  # fmt: skip
 
 
+def test_no_certificate_of_a_pool_is_made_before_the_pool_that_it_goes_with() -> None:
+    """Wherever the first plan is cut short, a pool that is listed no more takes its certificate with it."""
+    first = SimulatedCluster(pools=[{"name": "gpus"}, {"name": "spot"}]).plan().actions
+    for done in range(len(first) + 1):
+        cluster = SimulatedCluster(pools=[{"name": "gpus"}, {"name": "spot"}])
+        cluster.apply(first[:done])
+        cluster.edit(pools=[{"name": "gpus"}])
+        cluster.settle()
+        assert "digits-pool-spot-tls" not in cluster.secrets, done
+
+
 def test_a_search_that_is_being_deleted_is_left_to_the_garbage_collector(cluster: SimulatedCluster) -> None:
     cluster.search["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
     cluster.scale("gpus", 8)
