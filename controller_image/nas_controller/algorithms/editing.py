@@ -10,14 +10,11 @@ import numpy as np
 import torch
 from nas_api import spec
 from torch import Tensor
-from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from nas_controller.algorithms.algorithm import Algorithm
 from nas_controller.algorithms.editor import Editor
-from nas_controller.algorithms.imitation import imitate
+from nas_controller.algorithms.policy_based import PolicyBased
 from nas_controller.history import History
 from nas_controller.jobs import Statistics
-from nas_controller.parameter_server import ParameterServer
 from nas_controller.policy import LSTMPolicy
 from nas_controller.proposal import Proposal, Rewarded
 from nas_controller.reward_model import RewardModel, by_expected_improvement, normal_scores
@@ -39,7 +36,7 @@ _DRAWS = 10
 _MINIBATCH = 32
 
 
-class Editing(Algorithm):
+class Editing(PolicyBased):
     """Edits the best architectures, as a policy suggests, and trains those that a reward model expects most of.
 
     One step of the search:
@@ -64,11 +61,13 @@ class Editing(Algorithm):
         self._space = space
         self._settings = controller.algorithm.editing
         self._seed = seed
-        self._policy = LSTMPolicy(space, controller.policy, torch.Generator().manual_seed(seed))
-        self._server = ParameterServer(
-            parameters_to_vector(self._policy.parameters()),
+        policy = LSTMPolicy(space, controller.policy, torch.Generator().manual_seed(seed))
+        super().__init__(
+            policy,
+            policy,
             shards=controller.parallelism.parameter_shards,
             learning_rate=self._settings.learning_rate,
+            max_gradient_norm=self._settings.max_gradient_norm,
         )
         self._set_history(History())
 
@@ -89,12 +88,6 @@ class Editing(Algorithm):
         self._open.update(proposals)
         self._proposed.update(proposals)
 
-    def imitate(self, proposals: Sequence[Proposal]) -> None:
-        """Fits the policy to given architectures: see `imitation`."""
-        vector_to_parameters(self._server.parameters, self._policy.parameters())
-        imitate(self._policy, proposals)
-        self._server.restore(parameters_to_vector(self._policy.parameters()).detach(), self._server.state())
-
     def learn(self, snapshot: Tensor, batch: Sequence[Rewarded]) -> Statistics:
         """Remembers the rewards of a batch and fits the policy to all that has finished.
 
@@ -110,21 +103,13 @@ class Editing(Algorithm):
         self._open -= Counter(rewarded.proposal for rewarded in batch)
         return self._fit_policy()
 
-    def snapshot(self) -> Tensor:
-        """A copy of the newest parameters, shape [parameters], float32."""
-        return self._server.parameters.clone()
-
-    def state(self) -> dict[str, Tensor]:
-        """A copy of the optimizer's state."""
-        return self._server.state()
-
     def restore(self, snapshot: Tensor, state: Mapping[str, Tensor], history: History) -> None:
         """Puts back what `snapshot()` and `state()` gave, and the history.
 
         Raises:
             ValueError: they are of another algorithm, space or size.
         """
-        self._server.restore(snapshot, state)
+        super().restore(snapshot, state, history)
         self._set_history(history)
 
     def _set_history(self, history: History) -> None:
@@ -139,16 +124,18 @@ class Editing(Algorithm):
     def _candidates(self, count: int, depth: int, generator: np.random.Generator) -> list[Proposal]:
         settings = self._settings
         wanted = count if settings.candidates == 1 else max(settings.candidates, _CANDIDATES_EACH * count)
-        vector_to_parameters(self._server.parameters, self._policy.parameters())
+        self._point_at(self._server.parameters)
         afresh = int(generator.binomial(wanted, settings.fresh))
         torch_generator = torch.Generator().manual_seed(int(generator.integers(2**62)))
         found = self._new(self._policy.sample(afresh, depth, torch_generator).proposals if afresh else [])
-        editor = Editor(self._space, self._policy, self._parents(), settings.exploration)
+        editor = (
+            Editor(self._space, self._policy, self._parents(), settings.exploration) if settings.fresh < 1 else None
+        )
         for _ in range(_DRAWS):
             if len(found) >= wanted:
                 break
             missing = wanted - len(found)
-            drawn = editor.draw(missing, depth, generator) if settings.fresh < 1 else []
+            drawn = editor.draw(missing, depth, generator) if editor else []
             found = self._new([*found, *drawn, *self._uniform(missing // 8 + 1, depth, generator)])
         return found
 
@@ -196,18 +183,12 @@ class Editing(Algorithm):
         entropy, norms = None, [0.0]
         for _ in range(settings.policy_steps):
             drawn = torch.multinomial(weights, _MINIBATCH, replacement=True, generator=generator)
-            vector_to_parameters(self._server.parameters, self._policy.parameters())
+            self._point_at(self._server.parameters)
             evaluation = self._policy.evaluate([proposals[index] for index in drawn.tolist()])
             entropy = evaluation.entropy.mean()
             loss = -evaluation.log_probability.mean() - settings.entropy_weight * entropy
-            gradient = torch.autograd.grad(loss, list(self._policy.parameters()), materialize_grads=True)
-            norms.append(self._push(parameters_to_vector(gradient)))
+            norms.append(self._push(loss))
         return Statistics(entropy=None if entropy is None else float(entropy.detach()), gradient_norm=norms[-1])
-
-    def _push(self, gradient: Tensor) -> float:
-        norm = float(gradient.norm())
-        self._server.push(gradient * min(1.0, self._settings.max_gradient_norm / max(norm, 1e-12)))
-        return norm
 
 
 def _last_fit(finished: int) -> int:

@@ -7,28 +7,23 @@ from collections.abc import Mapping, Sequence
 import torch
 from nas_api import spec
 from torch import Tensor, nn
-from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from nas_controller.algorithms.algorithm import Algorithm
-from nas_controller.algorithms.imitation import imitate
 from nas_controller.algorithms.moving_average import MovingAverage
+from nas_controller.algorithms.policy_based import PolicyBased
 from nas_controller.history import History
 from nas_controller.jobs import Statistics
-from nas_controller.parameter_server import ParameterServer
 from nas_controller.policy import LSTMPolicy
 from nas_controller.proposal import Proposal, Rewarded
 
 
-class PolicyGradient(Algorithm):
-    """A policy, a parameter server that holds its parameters, and a baseline.
+class PolicyGradient(PolicyBased):
+    """A policy that learns from batches, and a baseline.
 
     The baseline is an exponential moving average of the rewards of the batches before, so that it depends on no action
     of the batch at hand. Before the first batch there is no average. There it is, for each architecture, the mean
     reward of the others in its batch, which does not depend on its own action either; 0 would push up every
     architecture of the first batch for no merit but that rewards are positive, and is used only where a batch has a
     single architecture.
-
-    One network serves all replicas: it is pointed at a replica's snapshot of the parameters, or at the newest.
     """
 
     name: str
@@ -45,27 +40,20 @@ class PolicyGradient(Algorithm):
         baseline_decay: float,
     ) -> None:
         """Takes the policy and the network that it is a part of, or is."""
-        self._policy = policy
-        self._network = network
-        self._max_gradient_norm = max_gradient_norm
-        self._baseline = MovingAverage(baseline_decay)
-        self._server = ParameterServer(
-            parameters_to_vector(network.parameters()),
+        super().__init__(
+            policy,
+            network,
             shards=parallelism.parameter_shards,
             learning_rate=learning_rate,
+            max_gradient_norm=max_gradient_norm,
             gradients_per_update=parallelism.gradients_per_update,
         )
+        self._baseline = MovingAverage(baseline_decay)
 
     def propose(self, count: int, depth: int, seed: int) -> list[Proposal]:
         """Samples `count` architectures from the policy at its newest parameters."""
         self._point_at(self._server.parameters)
         return self._policy.sample(count, depth, torch.Generator().manual_seed(seed)).proposals
-
-    def imitate(self, proposals: Sequence[Proposal]) -> None:
-        """Fits the policy to given architectures: see `imitation`."""
-        self._point_at(self._server.parameters)
-        imitate(self._policy, proposals)
-        self._server.restore(parameters_to_vector(self._network.parameters()).detach(), self._server.state())
 
     def learn(self, snapshot: Tensor, batch: Sequence[Rewarded]) -> Statistics:
         """Learns from one batch, then counts its rewards into the baseline.
@@ -94,13 +82,9 @@ class PolicyGradient(Algorithm):
     def _update(self, snapshot: Tensor, proposals: list[Proposal], rewards: Tensor, baselines: Tensor) -> Statistics:
         """Learns from a batch of m proposals. `rewards` and `baselines` have shape [m], float64."""
 
-    def snapshot(self) -> Tensor:
-        """A copy of the newest parameters, shape [parameters], float32."""
-        return self._server.parameters.clone()
-
     def state(self) -> dict[str, Tensor]:
         """A copy of the parameter server's state and of the averages."""
-        return {**self._server.state(), **{name: average.state() for name, average in self._averages().items()}}
+        return {**super().state(), **{name: average.state() for name, average in self._averages().items()}}
 
     def restore(self, snapshot: Tensor, state: Mapping[str, Tensor], history: History) -> None:
         """Puts back what `snapshot()` and `state()` gave.
@@ -108,34 +92,17 @@ class PolicyGradient(Algorithm):
         Raises:
             ValueError: they are of another algorithm, space or size.
         """
-        del history
         averages = self._averages()
         for name in averages:
             if name not in state or state[name].shape != (2,):
                 raise ValueError(f"the state is not one of {self.name}: it has no {name}")
-        self._server.restore(snapshot, state)
+        super().restore(snapshot, state, history)
         for name, average in averages.items():
             average.restore(state[name])
 
     def _averages(self) -> dict[str, MovingAverage]:
         """What is averaged over batches, by the name in the state."""
         return {"baseline": self._baseline}
-
-    def _point_at(self, parameters: Tensor) -> None:
-        vector_to_parameters(parameters, self._network.parameters())
-
-    def _push(self, loss: Tensor) -> float:
-        """Hands the gradient of `loss`, where the network points, to the parameter server. Returns its norm."""
-        # Anchors are unused where architectures have one layer: zeros stand for their gradient.
-        parameters = list(self._network.parameters())
-        gradient = parameters_to_vector(torch.autograd.grad(loss, parameters, materialize_grads=True))
-        norm = float(gradient.norm())
-        if norm > self._max_gradient_norm:
-            gradient *= self._max_gradient_norm / norm
-        if not math.isfinite(norm):  # of a reward near the largest float: no direction is left in it
-            gradient = torch.zeros_like(gradient)
-        self._server.push(gradient)
-        return norm
 
     def _baselines(self, rewards: Sequence[float]) -> list[float]:
         if (average := self._baseline.value) is not None:

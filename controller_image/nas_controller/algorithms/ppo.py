@@ -4,16 +4,13 @@ import torch
 from nas_api import spec
 from torch import Tensor
 
-from nas_controller.algorithms.actor_critic import SPREAD_DECAY, ValueHead, generalized_advantages, standardised
-from nas_controller.algorithms.moving_average import MovingAverage
-from nas_controller.algorithms.policy_gradient import PolicyGradient
+from nas_controller.algorithms.critic import WithCritic, generalized_advantages, standardised
 from nas_controller.jobs import Statistics
-from nas_controller.policy import LSTMPolicy
 from nas_controller.proposal import Proposal
 from nas_controller.spaces import Space
 
 
-class PPO(PolicyGradient):
+class PPO(WithCritic):
     """PPO: each batch of m architectures gives several gradient steps, one after the other at the newest parameters.
 
     Each is the gradient of
@@ -30,21 +27,8 @@ class PPO(PolicyGradient):
     name = "PPO"
 
     def __init__(self, space: Space, controller: spec.Controller, seed: int) -> None:
-        self._settings = settings = controller.algorithm.ppo
-        policy = LSTMPolicy(space, controller.policy, torch.Generator().manual_seed(seed))
-        self._critic = ValueHead(policy)
-        super().__init__(
-            policy,
-            self._critic,
-            controller.parallelism,
-            learning_rate=settings.learning_rate,
-            max_gradient_norm=settings.max_gradient_norm,
-            baseline_decay=settings.baseline_decay,
-        )
-        self._spread = MovingAverage(SPREAD_DECAY)
-
-    def _averages(self) -> dict[str, MovingAverage]:
-        return {**super()._averages(), "spread": self._spread}
+        self._settings = controller.algorithm.ppo
+        super().__init__(space, controller, self._settings, seed)
 
     def _update(self, snapshot: Tensor, proposals: list[Proposal], rewards: Tensor, baselines: Tensor) -> Statistics:
         settings = self._settings

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from nas_api import spec
 from nas_controller.algorithms import ActorCritic, Reinforce
-from nas_controller.algorithms.actor_critic import generalized_advantages, standardised
+from nas_controller.algorithms.critic import generalized_advantages, standardised
 from nas_controller.algorithms.moving_average import MovingAverage
 from nas_controller.history import History
 from nas_controller.proposal import Proposal, Rewarded
