@@ -6,7 +6,6 @@ takes are concatenated for the classifier (`loose_ends`); inputs of different si
 (`input_shapes`). Several inputs are concatenated in depth.
 """
 
-import hashlib
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Annotated, Literal, Self
@@ -14,6 +13,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from nas_api.architectures.canonical import canonical_order
+from nas_api.architectures.canonical_form import CanonicalForm
 from nas_api.architectures.shape import ImageShape
 from nas_api.spec.base import SpecModel
 
@@ -107,7 +107,7 @@ def count_layer_flops(operation: Operation, entering: ImageShape) -> int:
     return 0
 
 
-class ConvNet(SpecModel):
+class ConvNet(CanonicalForm):
     """A convolutional network. The classifier (global average pooling and a linear layer) is implied."""
 
     type: Literal["ConvNet"] = "ConvNet"
@@ -178,12 +178,3 @@ class ConvNet(SpecModel):
     def canonical(self) -> "ConvNet":
         """The same network with its layers in canonical order: equal for isomorphic networks."""
         return self._canonical
-
-    @cached_property
-    def digest(self) -> str:
-        """32 hexadecimal digits, equal for isomorphic networks and different for others."""
-        return hashlib.sha256(self._canonical.to_json().encode()).hexdigest()[:32]
-
-    def to_json(self) -> str:
-        """Compact JSON. Of `canonical()` it is the canonical form."""
-        return self.model_dump_json()

@@ -1,11 +1,11 @@
 """`Discrete`: a sequence of named choices. What they mean is the business of the task that trains them."""
 
-import hashlib
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from nas_api.architectures.canonical_form import CanonicalForm
 from nas_api.spec.base import SpecModel
 from nas_api.spec.discrete_space import MOST_DECISIONS, ChoiceValue
 
@@ -20,7 +20,7 @@ class Decision(SpecModel):
     value: ChoiceValue
 
 
-class Discrete(SpecModel):
+class Discrete(CanonicalForm):
     """A sequence of choices."""
 
     type: Literal["Discrete"] = "Discrete"
@@ -63,12 +63,3 @@ class Discrete(SpecModel):
     def canonical(self) -> "Discrete":
         """Itself: two sequences of choices are the same if all of their values are."""
         return self
-
-    @cached_property
-    def digest(self) -> str:
-        """32 hexadecimal digits, equal for equal choices and different for others."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()[:32]
-
-    def to_json(self) -> str:
-        """Compact JSON: the canonical form."""
-        return self.model_dump_json()

@@ -10,13 +10,13 @@ Any node may give the memory. One that the injected memory does not reach gives 
 step from x and h alone: such a cell still has a memory of one step, which enters where it is injected.
 """
 
-import hashlib
 from collections.abc import Sequence
 from functools import cache, cached_property
 from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
+from nas_api.architectures.canonical_form import CanonicalForm
 from nas_api.spec.base import SpecModel
 from nas_api.spec.search_space import ActivationName, CombinationName
 
@@ -48,7 +48,7 @@ def children_in_tree(base: int) -> tuple[tuple[int, int], ...]:
     return tuple(children)
 
 
-class RecurrentCell(SpecModel):
+class RecurrentCell(CanonicalForm):
     """A cell of a recurrent network."""
 
     type: Literal["RecurrentCell"] = "RecurrentCell"
@@ -117,15 +117,6 @@ class RecurrentCell(SpecModel):
         All combinations commute, so that the two children of a node may change places.
         """
         return self._canonical
-
-    @cached_property
-    def digest(self) -> str:
-        """32 hexadecimal digits, equal for mirror images and different for other cells."""
-        return hashlib.sha256(self._canonical.to_json().encode()).hexdigest()[:32]
-
-    def to_json(self) -> str:
-        """Compact JSON. Of `canonical()` it is the canonical form."""
-        return self.model_dump_json()
 
 
 _COMBINATIONS: dict[str, CombinationName] = {"+": "add", "*": "multiply"}
