@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 from nas_api.spec import NASSearch
-from nas_controller.engine import Engine, TrialResult
+from nas_controller.engine import TrialResult
 from nas_controller.jobs import SampleJob
 from nas_controller.journal.journal import SearchStateChanged, TrialState
-from nas_controller.journal.sqlite import SqliteJournal
-from nas_controller.leases import Ending, Lease
-from nas_controller.local_job_runner import LocalJobRunner
+from nas_controller.leases import Ending
 from nas_controller.progress import Verdict
+
+from .driven_engine import DrivenEngine, journal, manifest_of
 
 torch.set_num_threads(1)
 
@@ -22,41 +22,16 @@ def manifest(**spec: object) -> NASSearch:
         "searchSpace": {"convNet": {"layers": {"initial": 2, "max": 2}}},
         "controller": {"algorithm": {"type": "Random"}, "parallelism": {"batchSize": 2}},
     }
-    return NASSearch.model_validate(
-        {
-            "apiVersion": "kubenas.dev/v1alpha1",
-            "kind": "NASSearch",
-            "metadata": {"name": "test"},
-            "spec": {**small, **spec},
-        }
-    )
+    return manifest_of({**small, **spec})
 
 
-class Driven(Engine):
-    """An engine whose jobs are done at once."""
-
-    def __init__(self, search: NASSearch, journal: SqliteJournal) -> None:
-        self.runner = LocalJobRunner(search.spec)
-        super().__init__(search, journal, self.runner)
-
-    def work(self, wanted: int) -> None:
-        while job := self.next_job(wanted):
-            self.absorb(self.runner.run(job)).result()
-
-    def lease(self, worker: str = "w") -> Lease:
-        self.work(wanted=1)
-        granted = self.grant(worker, None)
-        assert granted is not None
-        return granted[0]
+class Driven(DrivenEngine):
+    """An engine whose trials can be ended in a word."""
 
     def finish(self, count: int, state: TrialState = TrialState.SUCCEEDED) -> None:
         for _ in range(count):
             self.complete(self.lease(), TrialResult(state, reward=0.5))
         self.work(wanted=0)
-
-
-def journal(path: Path | str = ":memory:") -> SqliteJournal:
-    return SqliteJournal(path, "default/test")
 
 
 # The end of a search. -------------------------------------------------------------------------------------------------

@@ -10,12 +10,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from nas_api.spec import NASSearch
-from nas_controller.engine import Engine, TrialResult
+from nas_controller.engine import TrialResult
 from nas_controller.journal.journal import TrialRecord, TrialState
-from nas_controller.journal.sqlite import SqliteJournal
 from nas_controller.leases import Ending, Lease, is_of_first_training
-from nas_controller.local_job_runner import LocalJobRunner
 from nas_controller.search import Search
+
+from .driven_engine import DrivenEngine, journal, manifest_of
 
 torch.set_num_threads(1)
 
@@ -31,24 +31,11 @@ def manifest(low: dict[str, object] | None = None, duplicates: str = "Train") ->
             "lowFidelity": low or {"epochs": 5, "reductionFactor": 2},
         },
     }
-    return NASSearch.model_validate(
-        {"apiVersion": "kubenas.dev/v1alpha1", "kind": "NASSearch", "metadata": {"name": "test"}, "spec": spec}
-    )
+    return manifest_of(spec)
 
 
-class Driven(Engine):
-    """An engine whose jobs are done at once."""
-
-    def __init__(self, search: NASSearch, journal: SqliteJournal) -> None:
-        self.runner = LocalJobRunner(search.spec)
-        super().__init__(search, journal, self.runner)
-
-    def lease(self, worker: str = "w") -> Lease:
-        while job := self.next_job(1):
-            self.absorb(self.runner.run(job)).result()
-        granted = self.grant(worker, None)
-        assert granted is not None
-        return granted[0]
+class Driven(DrivenEngine):
+    """An engine whose trials can be ended in a word."""
 
     def end(self, lease: Lease, reward: float, state: TrialState = TrialState.SUCCEEDED) -> None:
         durable = self.complete(lease, TrialResult(state, reward=reward, train_seconds=1.0, device_seconds=2.0))
@@ -68,10 +55,6 @@ class Driven(Engine):
         assert not is_of_first_training(lease.token)
         self.end(lease, reward)
         return self.journal.finished()[-1]
-
-
-def journal(path: Path | str = ":memory:") -> SqliteJournal:
-    return SqliteJournal(path, "default/test")
 
 
 def test_a_good_first_training_is_followed_by_a_full_one_whose_reward_counts() -> None:

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from nas_api.spec import NASSearch
 from nas_controller.engine import Engine, TrialResult
 from nas_controller.journal.journal import TrialRecord, TrialState
-from nas_controller.journal.sqlite import SqliteJournal
 from nas_controller.leases import Ending, Lease
-from nas_controller.local_job_runner import LocalJobRunner
 from nas_controller.search import Search
+
+from .driven_engine import DrivenEngine, journal, manifest_of
 
 torch.set_num_threads(1)
 
@@ -28,31 +28,18 @@ def manifest(
     layers = {"initial": 1, "max": 1}
     space = {"layers": layers, "filters": filters, "filterHeights": [1], "filterWidths": [1], "strides": [1]}
     controller = {"algorithm": {"type": algorithm}, "parallelism": {"batchSize": batch_size}}
-    return NASSearch.model_validate(
+    return manifest_of(
         {
-            "apiVersion": "kubenas.dev/v1alpha1",
-            "kind": "NASSearch",
-            "metadata": {"name": "test"},
-            "spec": {
-                "searchSpace": {"convNet": space},
-                "budget": {"maxTrials": 20},
-                **spec,
-                "controller": {**controller, **spec.get("controller", {})},
-            },
+            "searchSpace": {"convNet": space},
+            "budget": {"maxTrials": 20},
+            **spec,
+            "controller": {**controller, **spec.get("controller", {})},
         }
     )
 
 
-class Driven(Engine):
-    """An engine whose jobs are done at once."""
-
-    def __init__(self, search: NASSearch, journal: SqliteJournal) -> None:
-        self.runner = LocalJobRunner(search.spec)
-        super().__init__(search, journal, self.runner)
-
-    def work(self, wanted: int) -> None:
-        while job := self.next_job(wanted):
-            self.absorb(self.runner.run(job)).result()
+class Driven(DrivenEngine):
+    """An engine whose trials can be ended in a word."""
 
     def lease(self, worker: str = "w") -> Lease:
         granted = self.grant(worker, None)
@@ -63,10 +50,6 @@ class Driven(Engine):
         durable = self.complete(lease, TrialResult(state, reward=reward, train_seconds=2.0, device_seconds=3.0))
         assert durable is not None
         durable.result()
-
-
-def journal(path: Path | str = ":memory:") -> SqliteJournal:
-    return SqliteJournal(path, "default/test")
 
 
 def results(engine: Engine) -> list[TrialRecord]:

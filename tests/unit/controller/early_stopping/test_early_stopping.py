@@ -11,12 +11,12 @@ import torch
 from hypothesis import given, settings
 from nas_api.spec import NASSearch
 from nas_controller.early_stopping.curve import Curve, points_of
-from nas_controller.engine import Engine, TrialResult
+from nas_controller.engine import TrialResult
 from nas_controller.journal.journal import Measurement, TrialState
-from nas_controller.journal.sqlite import SqliteJournal
 from nas_controller.leases import Ending, Lease
-from nas_controller.local_job_runner import LocalJobRunner
 from nas_controller.search import Search
+
+from ..driven_engine import DrivenEngine, journal, manifest_of
 
 torch.set_num_threads(1)
 
@@ -34,36 +34,17 @@ def manifest(rule: str = "ASHA", **settings: object) -> NASSearch:
         "parallelism": {"batchSize": 2},
         "earlyStopping": {"type": rule, **RULES.get(rule, {}), **settings},
     }
-    return NASSearch.model_validate(
+    return manifest_of(
         {
-            "apiVersion": "kubenas.dev/v1alpha1",
-            "kind": "NASSearch",
-            "metadata": {"name": "test"},
-            "spec": {
-                "searchSpace": {"convNet": {"layers": {"initial": 2, "max": 2}}},
-                "reward": {"exponent": 1},
-                "controller": controller,
-            },
+            "searchSpace": {"convNet": {"layers": {"initial": 2, "max": 2}}},
+            "reward": {"exponent": 1},
+            "controller": controller,
         }
     )
 
 
-class Driven(Engine):
-    """An engine whose jobs are done at once."""
-
-    def __init__(self, search: NASSearch, journal: SqliteJournal) -> None:
-        self.runner = LocalJobRunner(search.spec)
-        super().__init__(search, journal, self.runner)
-
-    def work(self, wanted: int) -> None:
-        while job := self.next_job(wanted):
-            self.absorb(self.runner.run(job)).result()
-
-    def lease(self, worker: str = "w") -> Lease:
-        self.work(wanted=1)
-        granted = self.grant(worker, None)
-        assert granted is not None
-        return granted[0]
+class Driven(DrivenEngine):
+    """An engine whose trials can be ended in a word."""
 
     def measure(self, lease: Lease, step: int, accuracy: float) -> bool:
         stops, durable = self.report(lease, [measurement(step, accuracy)])
@@ -89,10 +70,6 @@ class Driven(Engine):
 
 def measurement(step: int, accuracy: float) -> Measurement:
     return Measurement(step, {"val_accuracy": accuracy}, float(step))
-
-
-def journal(path: Path | str = ":memory:") -> SqliteJournal:
-    return SqliteJournal(path, "default/test")
 
 
 def test_a_trial_that_falls_behind_is_stopped_and_is_no_full_result() -> None:
