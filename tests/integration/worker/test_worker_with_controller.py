@@ -266,7 +266,7 @@ def task(trial, report):
         report(step, score=score)
         if score == 1.0 and step > 3:
             return
-        time.sleep(0.02)
+        time.sleep(0.1)
 """
     run.begin(SPEC.replace("    lease:", f"    {stopping}\n    lease:"), task)
     worker = run.start_worker("w0")
