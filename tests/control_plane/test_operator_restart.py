@@ -2,7 +2,6 @@
 
 import random
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,37 +10,11 @@ from kubernetes.config import load_kube_config
 from nas_operator.kubernetes_api import KubernetesApi
 
 from tests.cluster.cluster import Cluster
-from tests.control_plane.custom_resources import install_crds
 from tests.control_plane.operator_process import ACCOUNT, OperatorProcess, running_operator
 from tests.control_plane.request_counts import RequestCounts
 from tests.control_plane.searches import Namespace, digits
 
 ALL = "nassearches,naspools,statefulsets,services,jobs,pods,secrets,configmaps,networkpolicies,persistentvolumeclaims"
-
-
-@pytest.fixture(scope="module")
-def cluster(control_plane: Cluster) -> Iterator[Cluster]:
-    """With custom resources, and nodes of 48 GPUs together."""
-    install_crds(control_plane)
-    names = control_plane.add_gpu_nodes(6, gpus_per_node=8)
-    yield control_plane
-    pods = ("get", "pods", "--all-namespaces", "-o", "name")
-    control_plane.wait_for(lambda: not control_plane.kubectl(*pods), "the pods of ended tests to be gone", timeout=120)
-    control_plane.remove_nodes(names)
-
-
-@pytest.fixture
-def space(cluster: Cluster, namespace: str) -> Namespace:
-    space = Namespace(cluster, namespace)
-    space.add_volume()
-    return space
-
-
-@pytest.fixture
-def operator(space: Namespace, tmp_path: Path) -> Iterator[OperatorProcess]:
-    with running_operator(space.cluster, tmp_path, space.name, log_level="DEBUG") as operator:
-        yield operator
-        assert "Traceback" not in operator.log.read_text(), operator.log.read_text()
 
 
 def wait_until_idle(operator: OperatorProcess) -> None:

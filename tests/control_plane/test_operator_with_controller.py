@@ -17,37 +17,12 @@ from nas_api.certificates import channel_credentials
 from nas_api.rpc import trials_pb2 as pb
 from nas_api.rpc.trials_pb2_grpc import SearchServiceStub, TrialServiceStub
 
-from tests.cluster.cluster import Cluster
-from tests.control_plane.custom_resources import Object, install_crds
-from tests.control_plane.operator_process import OperatorProcess, running_operator
+from tests.control_plane.custom_resources import Object
+from tests.control_plane.operator_process import OperatorProcess
 from tests.control_plane.searches import Namespace, digits
 
 PORT = 50051
 DIGITS = pb.DataShape(channels=1, height=8, width=8, classes=10)
-
-
-@pytest.fixture(scope="module")
-def cluster(control_plane: Cluster) -> Iterator[Cluster]:
-    install_crds(control_plane)
-    names = control_plane.add_gpu_nodes(2, gpus_per_node=8)
-    yield control_plane
-    pods = ("get", "pods", "--all-namespaces", "-o", "name")
-    control_plane.wait_for(lambda: not control_plane.kubectl(*pods), "the pods of ended tests to be gone", timeout=120)
-    control_plane.remove_nodes(names)
-
-
-@pytest.fixture
-def space(cluster: Cluster, namespace: str) -> Namespace:
-    space = Namespace(cluster, namespace)
-    space.add_volume()
-    return space
-
-
-@pytest.fixture
-def operator(space: Namespace, tmp_path: Path) -> Iterator[OperatorProcess]:
-    with running_operator(space.cluster, tmp_path, space.name, status_seconds="0") as operator:
-        yield operator
-        assert "Traceback" not in operator.log.read_text(), operator.log.read_text()
 
 
 @dataclass

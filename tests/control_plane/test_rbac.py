@@ -22,17 +22,11 @@ from nas_operator.settings import Settings
 
 from tests.cluster.cluster import Cluster
 from tests.cluster.command import CommandError
-from tests.control_plane.custom_resources import ROOT, Object, install_crds, pool, search
+from tests.control_plane.custom_resources import ROOT, Object, pool, search
 
 CHART = ROOT / "helm" / "nas-operator"
 RELEASE = "nas-operator"
 SETTINGS = Settings(controller_image="controller:1", child_image="child:1")
-
-
-@pytest.fixture(scope="module")
-def cluster(control_plane: Cluster) -> Cluster:
-    install_crds(control_plane)
-    return control_plane
 
 
 def rendered(cluster: Cluster, namespace: str, *values: str) -> list[Object]:
@@ -161,9 +155,11 @@ def test_the_operator_s_rights_are_enough_for_all_that_it_does(operator: str, cl
         as_operator.kubectl("get", resource)
     as_operator.kubectl("delete", "job", job, "--wait=false")
     as_operator.kubectl("delete", "naspool", made[-2]["metadata"]["name"])
-    with config.new_client_from_config(str(cluster.kubeconfig)) as connection:
+    connection: Any = config.new_client_from_config(str(cluster.kubeconfig))  # more than its type stubs say
+    with connection:
         connection.set_default_header("Impersonate-User", operator)
-        events, event = client.EventsV1Api(connection), new_event(found, namespace)
+        events = client.EventsV1Api(connection)
+        event: Any = new_event(found, namespace)
         events.create_namespaced_event(namespace, event)
         repeated = {"series": {"count": 2, "lastObservedTime": event["eventTime"]}}
         events.patch_namespaced_event(event["metadata"]["name"], namespace, repeated)

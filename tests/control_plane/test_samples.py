@@ -7,15 +7,9 @@ from nas_api.manifest import load_manifest
 from nas_api.spec import NASSearch
 
 from tests.cluster.cluster import Cluster
-from tests.control_plane.custom_resources import ROOT, install_crds
+from tests.control_plane.custom_resources import ROOT
 
 MANIFESTS = sorted([*ROOT.glob("manifests/samples/*.yaml"), *ROOT.glob("examples/**/*.yaml")])
-
-
-@pytest.fixture(scope="module")
-def cluster(control_plane: Cluster) -> Cluster:
-    install_crds(control_plane)
-    return control_plane
 
 
 @pytest.mark.parametrize("manifest", MANIFESTS, ids=lambda path: str(path.relative_to(ROOT)))
