@@ -38,6 +38,15 @@ def namespace_name(test: str) -> str:
     return f"{words[:_LONGEST_PREFIX].strip('-')}-{secrets.token_hex(3)}"
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Prints the figures that tests have recorded, whichever process they ran in and whatever is captured."""
+    for report in terminalreporter.getreports("passed"):
+        if report.user_properties:
+            terminalreporter.write_sep("=", f"figures of {report.nodeid.rpartition('::')[2]}")
+        for name, figure in report.user_properties:
+            terminalreporter.write_line(f"{name}: {figure}")
+
+
 def describe_namespace(cluster: Cluster, namespace: str) -> str:
     """Pods, events and logs of a namespace, for a person to read."""
 

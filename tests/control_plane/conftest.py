@@ -6,13 +6,22 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.cluster import Cluster
-from tests.cluster.fixtures import namespace_for, pytest_runtest_makereport
+from tests.cluster.fixtures import namespace_for, pytest_runtest_makereport, pytest_terminal_summary
 from tests.cluster.lifecycle import temporary_control_plane
 from tests.control_plane.custom_resources import install_crds
 from tests.control_plane.operator_process import OperatorProcess, running_operator
 from tests.control_plane.searches import Namespace
 
-__all__ = ["cluster", "control_plane", "gpu_nodes", "namespace", "operator", "pytest_runtest_makereport", "space"]
+__all__ = [
+    "cluster",
+    "control_plane",
+    "gpu_nodes",
+    "namespace",
+    "operator",
+    "pytest_runtest_makereport",
+    "pytest_terminal_summary",
+    "space",
+]
 
 
 @pytest.fixture(scope="session")
