@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.operator_scale import GPUS, NODES, measure
+from operator_scale import GPUS, NODES, measure
+
 from tests.cluster.cluster import Cluster
 
 
