@@ -67,6 +67,7 @@ NASSEARCH_RULES = (
     Rule(
         "", "self.metadata.name.size() <= 52", "metadata.name must have at most 52 characters: pods are named after it"
     ),
+    Rule("", "!self.metadata.name.contains('.')", "metadata.name must have no dots: Services are named after it"),
     *(_immutable(f"spec.{field}", _ANOTHER_SEARCH) for field in IMMUTABLE_FIELDS),
     _immutable(
         "spec.controller.storage",

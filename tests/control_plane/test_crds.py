@@ -267,6 +267,10 @@ def test_a_name_is_as_long_as_the_names_of_pods_allow(refusal: Try) -> None:
         assert "metadata.name must have at most 52 characters: pods are named after it" in refusal(search("a" * length))
 
 
+def test_a_name_has_no_dots_since_names_of_services_have_none(refusal: Try) -> None:
+    assert "metadata.name must have no dots: Services are named after it" in refusal(search("digits.v2"))
+
+
 @pytest.mark.parametrize(
     ("spec", "words"),
     [
