@@ -33,7 +33,12 @@ FULL_SPEC: dict[str, Any] = {
         {
             "name": "spot",
             "replicas": 3,
-            "resources": {"nvidia.com/mig-1g.10gb": 1, "cpu": "3500m", "memory": "16Gi"},
+            "resources": {
+                "nvidia.com/mig-1g.10gb": 1,
+                "deviceclass.resource.kubernetes.io/gpu.nvidia.com": 1,
+                "cpu": "3500m",
+                "memory": "16Gi",
+            },
             "nodeSelector": {"gpu": "a100"},
             "tolerations": [
                 {"key": "spot", "value": "true", "effect": "NoExecute", "tolerationSeconds": 30},

@@ -79,7 +79,12 @@ def test_what_the_manifest_says_of_placement_is_passed_on() -> None:
     ]
     resources = pod["containers"][0]["resources"]
     assert resources["requests"] == resources["limits"]
-    assert resources["limits"] == {"nvidia.com/mig-1g.10gb": "1", "cpu": "3500m", "memory": "16Gi"}
+    assert resources["limits"] == {
+        "nvidia.com/mig-1g.10gb": "1",
+        "deviceclass.resource.kubernetes.io/gpu.nvidia.com": "1",
+        "cpu": "3500m",
+        "memory": "16Gi",
+    }
 
 
 def test_what_the_manifest_does_not_say_is_left_to_the_cluster() -> None:
