@@ -37,6 +37,11 @@ class Cluster:
     def __post_init__(self) -> None:
         object.__setattr__(self, "environment", {**os.environ, "KUBECONFIG": str(self.kubeconfig)})
 
+    @property
+    def is_ours(self) -> bool:
+        """Whether this project has started it with a node of its own, and knows its volumes and its network."""
+        return "node/node0" in self.kubectl("get", "nodes", "-o", "name").split()
+
     def kubectl(self, *arguments: str | Path, input: str | None = None, timeout: float = 600) -> str:
         """Runs kubectl and returns its output.
 

@@ -39,9 +39,10 @@ class Installation:
     def install(self, tag: str = TAG) -> None:
         """Installs or upgrades the operator, and waits until it is ready."""
         settings = [f"--set=images.repository={REPOSITORY}", f"--set=images.tag={tag}"]
-        # Volumes of the project's own cluster, and of kind's, are made without a CSI driver.
-        settings += ["--set=settings.storageAccessMode=ReadWriteOnce", "--set=settings.pollSeconds=1"]
-        settings += ["--set=settings.statusSeconds=1", "--set=settings.resyncSeconds=10", "--set=crds.keep=false"]
+        if not self.cluster.is_ours:  # kind's volumes, and those of others, may come from no CSI driver
+            settings += ["--set=settings.storageAccessMode=ReadWriteOnce"]
+        settings += ["--set=settings.pollSeconds=1", "--set=settings.statusSeconds=1"]
+        settings += ["--set=settings.resyncSeconds=10", "--set=crds.keep=false"]
         self.cluster.helm(
             *("upgrade", "--install", self.release, ROOT / "helm" / "nas-operator"),
             *("--namespace", self.namespace, "--create-namespace", "--wait", "--timeout=180s", *settings),

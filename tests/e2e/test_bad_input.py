@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from tests.cluster.cluster import Cluster
-from tests.cluster.layout import Layout
 from tests.e2e.search import Search, assert_counted_once, quick_search
 
 Object = dict[str, Any]
@@ -131,11 +130,15 @@ def test_a_controller_that_cannot_be_configured_says_why_and_recovers(
 def test_a_full_journal_volume_stalls_the_search_and_loses_nothing(
     cluster: Cluster, operator: None, namespace: str
 ) -> None:
-    if not Layout(cluster.kubeconfig.parents[1]).containerd_socket.exists():
+    if not cluster.is_ours:
         pytest.skip("only a cluster of our own has the storage class 'limited', whose volumes can be filled")
     search = Search(cluster, namespace)
     manifest = quick_search(trials=40, epochs=2)
-    manifest["spec"]["controller"]["storage"] = {"size": "32Mi", "storageClassName": "limited"}
+    manifest["spec"]["controller"]["storage"] = {
+        "size": "32Mi",
+        "storageClassName": "limited",
+        "accessMode": "ReadWriteOnce",  # another pod writes to it here
+    }
     search.apply(manifest)
     search.wait_for_trials(4)
 

@@ -25,11 +25,6 @@ def image(cluster: Cluster) -> str:
     return load_test_tools(cluster)
 
 
-def is_ours(cluster: Cluster) -> bool:
-    """Whether the cluster is one that this project has started, not an existing one."""
-    return "node/node0" in cluster.kubectl("get", "nodes", "-o", "name").split()
-
-
 def pod(name: str, image: str, command: str, **spec: Any) -> dict[str, Any]:
     """A pod that runs a shell command once, as pods under the 'restricted' standard may."""
     container = {
@@ -110,7 +105,7 @@ def test_a_pod_reaches_the_api_server(cluster: Cluster, namespace: str, image: s
 
 def test_network_policies_are_enforced(cluster: Cluster, namespace: str, image: str) -> None:
     """A pod that a policy selects is reached by the pods and at the ports that the policy names, and no others."""
-    if not is_ours(cluster):
+    if not cluster.is_ours:
         pytest.skip("an existing cluster may have a network without policies")
     serve = "probe serve :8081 'it works' & exec probe serve :8080 'it works'"
     allowed = {"from": [{"podSelector": {"matchLabels": {"app": "friend"}}}], "ports": [{"port": 8080}]}
@@ -145,7 +140,7 @@ def test_network_policies_are_enforced(cluster: Cluster, namespace: str, image: 
 
 def test_a_pod_may_ask_the_dns_if_its_policy_says_so(cluster: Cluster, namespace: str, image: str) -> None:
     """The DNS is known by the labels it has everywhere, though here it is no pod."""
-    if not is_ours(cluster):
+    if not cluster.is_ours:
         pytest.skip("an existing cluster may have a network without policies")
     dns = {
         "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}},
@@ -193,7 +188,7 @@ def test_a_second_pod_waits_for_a_volume_that_only_one_may_have(cluster: Cluster
 
 
 def test_a_volume_can_be_filled(cluster: Cluster, namespace: str, image: str) -> None:
-    if not is_ours(cluster):
+    if not cluster.is_ours:
         pytest.skip("only a cluster of our own has the storage class 'limited'")
     cluster.apply(claim("small", "1Mi", "ReadWriteOnce", "limited"), namespace=namespace)
     fill = "busybox dd if=/dev/zero of=/data/file bs=64k count=32 2>&1; busybox stat -c %s /data/file"
@@ -203,7 +198,7 @@ def test_a_volume_can_be_filled(cluster: Cluster, namespace: str, image: str) ->
 
 
 def test_a_pod_with_gpus_runs_on_a_node_that_offers_them(cluster: Cluster, namespace: str, image: str) -> None:
-    if not is_ours(cluster):
+    if not cluster.is_ours:
         pytest.skip("the nodes of an existing cluster are left as they are")
     cluster.set_gpus("node0", 2)
     resources = {"container": {"resources": {"limits": {"nvidia.com/gpu": 2}}}}
