@@ -164,10 +164,13 @@ def test_what_another_search_has_under_the_same_name_is_not_to_be_deleted(
     action: type[Apply | Create], api: KubernetesApi, search: Object
 ) -> None:
     """As with pool c of the search a-b, and pool b-c of the search a."""
+    another = digits()
+    another["metadata"] = {"name": "another", "namespace": search["metadata"]["namespace"]}
+    owner = api.create(another)["metadata"]
     wanted = job_of(search) if action is Create else manifest_of(search)
     theirs = copy.deepcopy(wanted)
     theirs["metadata"]["labels"][SEARCH_LABEL] = "another"
-    theirs["metadata"]["ownerReferences"][0] |= {"name": "another", "uid": UID_OF_NOBODY}
+    theirs["metadata"]["ownerReferences"][0] |= {"name": "another", "uid": owner["uid"]}
     api.create(theirs)
     with pytest.raises(RefusedError, match=r"of the NASSearch another.* give this search or its pool another name$"):
         applier(api, search).carry_out(action(wanted))
