@@ -5,6 +5,7 @@ The models check the same in Python. A rule stands at the object that it is abou
 
 from dataclasses import dataclass
 
+from nas_api.spec.early_stopping import EarlyStopping
 from nas_api.spec.nassearch import IMMUTABLE_FIELDS
 from nas_api.spec.trainer import (
     BUILT_IN_IMAGES,
@@ -55,11 +56,9 @@ _DURATIONS = (
     "spec.pools[].drainTimeout",
 )
 _LOWER = " || ".join(f"self.reward.metric.endsWith('{end}')" for end in LOWER_IS_BETTER)
-# The first step at which each rule of early stopping can stop a trial.
+# Where each rule of early stopping says at which step it begins, and that step if nothing is said.
 _FIRST_STEPS = {
-    "Median": "median.warmupSteps",
-    "ASHA": "asha.minSteps",
-    "CurveExtrapolation": "curveExtrapolation.minReports",
+    rule: EarlyStopping.model_validate({"type": rule}).first_step for rule in ("Median", "ASHA", "CurveExtrapolation")
 }
 _CONSTRAINTS = "self.searchSpace.convNet.constraints"
 
@@ -215,10 +214,11 @@ NASSEARCH_RULES = (
         Rule(
             "spec",
             f"!(self.trainer.task in [{_TASKS}]) || self.controller.earlyStopping.type != '{rule}' || "
-            f"(self.controller.earlyStopping.{step} < self.trainer.epochs && self.trainer.epochs > 1)",
-            f"controller.earlyStopping.{step} must be less than trainer.epochs, or nothing can be stopped",
+            f"(self.controller.earlyStopping.{field} < self.trainer.epochs && self.trainer.epochs > 1)",
+            f"controller.earlyStopping.{field} must be less than trainer.epochs, or nothing can be stopped: it is "
+            f"{default} if you do not set it",
         )
-        for rule, step in _FIRST_STEPS.items()
+        for rule, (field, default) in _FIRST_STEPS.items()
     ),
     Rule(
         "spec.trainer.volumes[]",

@@ -16,8 +16,9 @@ class MedianStopping(SpecModel):
 
     min_trials: int = Field(default=5, ge=1, le=1_000_000)
     """Trials trained to their end before any is stopped."""
-    warmup_steps: int = Field(default=1, ge=0, le=1_000_000_000)
-    """No trial stops before this step: an epoch, in the built-in tasks."""
+    warmup_steps: int = Field(default=3, ge=0, le=1_000_000_000)
+    """No trial stops before this step: an epoch, in the built-in tasks, and then less than trainer.epochs. The first
+    ones say little of what a network is worth."""
 
 
 class ASHA(SpecModel):
@@ -27,8 +28,9 @@ class ASHA(SpecModel):
     a trial stops unless it is among the best 1 / reductionFactor of all that have reached it.
     """
 
-    min_steps: int = Field(default=1, ge=1, le=1_000_000_000)
-    """Step of the first rung: an epoch, in the built-in tasks."""
+    min_steps: int = Field(default=3, ge=1, le=1_000_000_000)
+    """Step of the first rung: an epoch, in the built-in tasks, and then less than trainer.epochs. The first ones say
+    little of what a network is worth."""
     reduction_factor: int = Field(default=3, ge=2, le=100)
     """Eta: how many times more steps the next rung has, and which part of the trials goes on to it."""
 
@@ -66,10 +68,10 @@ class EarlyStopping(SpecModel):
     """With `type: CurveExtrapolation`."""
 
     @property
-    def first_step(self) -> int:
-        """The first step at which a trial can be stopped, if its task reports every step."""
+    def first_step(self) -> tuple[str, int]:
+        """The field that says from which step on trials can be stopped, and that step if a task reports every one."""
         return {
-            "Median": max(1, self.median.warmup_steps),
-            "ASHA": self.asha.min_steps,
-            "CurveExtrapolation": self.curve_extrapolation.min_reports,
-        }.get(self.type, 0)
+            "Median": ("median.warmupSteps", max(1, self.median.warmup_steps)),
+            "ASHA": ("asha.minSteps", self.asha.min_steps),
+            "CurveExtrapolation": ("curveExtrapolation.minReports", self.curve_extrapolation.min_reports),
+        }.get(self.type, ("", 0))

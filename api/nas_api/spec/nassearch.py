@@ -99,11 +99,13 @@ class NASSearchSpec(SpecModel):
 
     @model_validator(mode="after")
     def _early_stopping_can_stop(self) -> Self:
-        rule = self.controller.early_stopping
-        if not self.trainer.is_user_task and rule.first_step >= self.trainer.epochs:
+        rule, epochs = self.controller.early_stopping, self.trainer.epochs
+        field, step = rule.first_step
+        if not self.trainer.is_user_task and step >= epochs:
+            earlier = f"set controller.earlyStopping.{field} to less than {epochs}, " if epochs > 1 else ""
             raise ValueError(
-                f"controller.earlyStopping of type {rule.type} stops nothing before epoch {rule.first_step}, and "
-                f"trainer.epochs is {self.trainer.epochs}: let it begin earlier, or train for longer"
+                f"controller.earlyStopping of type {rule.type} stops nothing before the end of epoch {step}, and "
+                f"trainer.epochs is {epochs}: {earlier}train for longer, or let the type be None"
             )
         return self
 

@@ -21,8 +21,8 @@ from ..driven_engine import DrivenEngine, journal, manifest_of
 torch.set_num_threads(1)
 
 RULES: dict[str, dict[str, object]] = {
-    "Median": {"median": {"minTrials": 2}},
-    "ASHA": {"asha": {"reductionFactor": 2}},
+    "Median": {"median": {"minTrials": 2, "warmupSteps": 1}},
+    "ASHA": {"asha": {"reductionFactor": 2, "minSteps": 1}},
     "CurveExtrapolation": {"curveExtrapolation": {"threshold": 0.4, "minReports": 2}},
 }
 
@@ -162,19 +162,41 @@ def test_a_search_by_ask_and_tell_is_told_what_to_stop() -> None:
     assert search.engine.progress.counts[TrialState.STOPPED_EARLY] == 1
 
 
+def on_digits(settings: dict[str, object], epochs: int) -> NASSearch:
+    """A search whose task, unlike that of `manifest`, is known to report every epoch."""
+    return NASSearch.model_validate(
+        {
+            "apiVersion": "kubenas.dev/v1alpha1",
+            "kind": "NASSearch",
+            "metadata": {"name": "test"},
+            "spec": {"trainer": {"epochs": epochs}, "controller": {"earlyStopping": settings}},
+        }
+    )
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_rule_begins_at_epoch_3_unless_told_otherwise(rule: str) -> None:
+    """The figures of docs/savings.md: one that begins at epoch 1 throws good networks away."""
+    assert on_digits({"type": rule}, epochs=4).spec.controller.early_stopping.first_step[1] == 3
+
+
 @pytest.mark.parametrize(
-    ("settings", "epochs"), [({"type": "ASHA", "asha": {"minSteps": 5}}, 5), ({"type": "Median"}, 1)]
+    ("settings", "epochs", "words"),
+    [
+        ({"type": "Median"}, 3, r"before the end of epoch 3, .* set \S+Stopping\.median\.warmupSteps to less than 3,"),
+        ({"type": "ASHA"}, 2, r"set \S+Stopping\.asha\.minSteps to less than 2, train for longer, or"),
+        ({"type": "ASHA", "asha": {"minSteps": 5}}, 5, "before the end of epoch 5, and trainer.epochs is 5"),
+        ({"type": "CurveExtrapolation"}, 3, r"set \S+Stopping\.curveExtrapolation\.minReports to less than 3,"),
+        ({"type": "Median", "median": {"warmupSteps": 0}}, 1, "is 1: train for longer, or let the type be None"),
+    ],
 )
-def test_a_rule_that_could_stop_nothing_is_refused(settings: dict[str, object], epochs: int) -> None:
-    with pytest.raises(ValueError, match="stops nothing before epoch"):
-        NASSearch.model_validate(
-            {
-                "apiVersion": "kubenas.dev/v1alpha1",
-                "kind": "NASSearch",
-                "metadata": {"name": "test"},
-                "spec": {"trainer": {"epochs": epochs}, "controller": {"earlyStopping": settings}},
-            }
-        )
+def test_a_rule_that_could_stop_nothing_is_refused(settings: dict[str, object], epochs: int, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        on_digits(settings, epochs)
+
+
+def test_a_training_of_two_epochs_can_be_stopped_after_its_first() -> None:
+    assert on_digits({"type": "ASHA", "asha": {"minSteps": 1}}, epochs=2)
 
 
 # For any curves. ------------------------------------------------------------------------------------------------------

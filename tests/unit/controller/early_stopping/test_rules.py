@@ -69,7 +69,7 @@ def test_a_long_curve_is_thinned_and_keeps_its_last_point_and_its_values() -> No
 
 
 def test_the_median_rule_stops_what_is_below_the_median_of_the_averages_at_the_same_step() -> None:
-    rule = MedianRule(MedianStopping(min_trials=3))
+    rule = MedianRule(MedianStopping(min_trials=3, warmup_steps=1))
     others = completed(
         curve(0.1, 0.3, 0.9), curve(0.3, 0.5, 0.9), curve(0.5, 0.7, 0.9)
     )  # averages .2, .4, .6 by step 2
@@ -80,7 +80,7 @@ def test_the_median_rule_stops_what_is_below_the_median_of_the_averages_at_the_s
 
 def test_the_median_rule_waits_for_completed_trials_and_for_the_warmup() -> None:
     others = completed(*[curve(0.5, 0.5, 0.5)] * 3)
-    assert not MedianRule(MedianStopping(min_trials=4)).stops(1, curve(0.1), 0, others)
+    assert not MedianRule(MedianStopping(min_trials=4, warmup_steps=1)).stops(1, curve(0.1), 0, others)
     warm = MedianRule(MedianStopping(min_trials=3, warmup_steps=2))
     assert not warm.stops(1, curve(0.1), 0, others)
     assert warm.stops(1, curve(0.1, 0.1), 1, others)
