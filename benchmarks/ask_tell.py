@@ -17,11 +17,12 @@ from dataclasses import replace
 
 import torch
 from nas_api.architectures import Discrete, parse_architecture
-from nas_controller.engine import Engine, TrialResult
+from nas_controller.engine import Engine
 from nas_controller.jobs import LearnJob
 from nas_controller.journal.journal import TrialState
 from nas_controller.journal.sqlite import SqliteJournal
 from nas_controller.local_job_runner import LocalJobRunner
+from nas_controller.trial_result import TrialResult
 from tabular_benchmark.contestants import Contestant, ContestantError, build_manifest, parse_contestant
 
 _CHOICES = {f"decision_{index}": tuple(range(5)) for index in range(20)}

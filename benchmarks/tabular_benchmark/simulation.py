@@ -17,13 +17,14 @@ from functools import partial
 import numpy as np
 from nas_api.architectures import Discrete, parse_architecture
 from nas_api.spec import NASSearch
-from nas_controller.engine import Engine, TrialResult
+from nas_controller.engine import Engine
 from nas_controller.jobs import Learned, LearnJob, Sampled, SampleJob
 from nas_controller.journal.journal import BatchSampled, Measurement, PolicyUpdated, Record, TrialFinished, TrialState
 from nas_controller.journal.sqlite import SqliteJournal
 from nas_controller.leases import Lease
 from nas_controller.local_job_runner import LocalJobRunner
 from nas_controller.service.coordinator import wanted_trials
+from nas_controller.trial_result import TrialResult
 from numpy.typing import NDArray
 
 from tabular_benchmark.contestants import METRIC

@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import accumulate
 
 from nas_api.spec import NASSearch
@@ -20,6 +20,7 @@ from nas_api.spec.base import parse_duration
 from nas_controller.bootstrap import bootstrap_fact
 from nas_controller.data_shape import DataShape
 from nas_controller.early_stopping import build_early_stopping
+from nas_controller.final_stage import FinalStage
 from nas_controller.first_trainings import FirstTrainings
 from nas_controller.history import History
 from nas_controller.jobs import FinishedBatch, JobRunner, Learned, LearnJob, Sampled, SampleJob, Update
@@ -47,7 +48,9 @@ from nas_controller.ledger import Batch, Ledger, OpenTrial
 from nas_controller.progress import BUDGET_REASONS, Progress, Verdict
 from nas_controller.reward import NoRewardError, compute_reward
 from nas_controller.spaces import build_space
+from nas_controller.trial_result import TrialResult
 from nas_controller.twins import CONVERGED_AFTER, Twins
+from nas_controller.weight_store import WeightStore
 
 _NOT_PROMOTED = "its first training was not among the best: it is not trained in full (controller.lowFidelity)"
 # Complete batches that may wait for their updates before sampling for workers that wait has its turn.
@@ -60,24 +63,16 @@ _UPDATES_AT_ONCE = 4
 _CLOCK_ENTRY = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class TrialResult:
-    """What a worker says of a trial. `state` is Succeeded, Failed or StoppedEarly."""
-
-    state: TrialState
-    measurements: tuple[Measurement, ...] = ()
-    reward: float | None = None  # None: `spec.reward` makes it of the measurements
-    reason: str = ""
-    message: str = ""
-    train_seconds: float = 0.0
-    device_seconds: float = 0.0
-
-
 class Engine:
     """One architecture search."""
 
     def __init__(
-        self, manifest: NASSearch, journal: Journal, runner: JobRunner, data_shape: DataShape | None = None
+        self,
+        manifest: NASSearch,
+        journal: Journal,
+        runner: JobRunner,
+        data_shape: DataShape | None = None,
+        weights: WeightStore | None = None,
     ) -> None:
         """Begins the search, or takes it up where the journal says that it stopped.
 
@@ -86,6 +81,7 @@ class Engine:
             journal: its durable memory.
             runner: what will do the jobs. It is brought to where the journal stands.
             data_shape: of the data, where the space has constraints. The journal remembers it.
+            weights: where what final trainings leave is kept. None: there is no second stage.
 
         Raises:
             JournalError: the journal cannot be read.
@@ -99,6 +95,7 @@ class Engine:
         self.last_update: Update | None = None
         self._space = build_space(spec.search_space)
         self._leases = Leases(parse_duration(spec.controller.lease.duration).total_seconds())
+        self.final_stage = FinalStage(manifest, journal, self._leases, weights)
         parallelism = spec.controller.parallelism
         self._ledger = Ledger(
             replicas=None if parallelism.replicas == "auto" else parallelism.replicas,
@@ -137,7 +134,7 @@ class Engine:
         self.verdict = Verdict(recovered.search_state, recovered.search_reason, recovered.search_message)
         if "data_shape" in recovered.facts:
             self.data_shape = DataShape.from_fact(recovered.facts["data_shape"])
-        holders = {lease.trial: lease.lease for lease in recovered.leases}
+        holders = {lease.trial: lease.lease for lease in recovered.leases if not lease.training}
         promoted = {first.trial: first for first in self.journal.first_trainings() if first.promoted}
         trials = {
             t.trial: OpenTrial(
@@ -162,20 +159,38 @@ class Engine:
         for held in recovered.leases:
             # Its worker may have been training all the while: it has a whole lease's time to say so.
             granted_at = now - max(0.0, time.time() - held.granted_at)
-            lease = Lease(held.lease, held.trial, held.worker, held.request_id, held.attempt, granted_at, now)
+            lease = Lease(
+                held.lease, held.trial, held.worker, held.request_id, held.attempt, granted_at, now, held.training
+            )
             self._leases.renew(lease, now)
             self._leases.grant(lease)
         if self._stopping is not None:
             self._stopping.recover(self.journal, recovered)
-        ended_by_budget = self.verdict.final and self.verdict.reason in BUDGET_REASONS
-        if ended_by_budget and self.progress.verdict(self.manifest.spec.budget) is None:
-            self.set_verdict(Verdict("RUNNING", "BudgetRaised", "the budget was raised"))
+        self._recover_end(recovered)
         if self.manifest.spec.suspend and self.verdict.state == "RUNNING":
             self.set_verdict(Verdict("SUSPENDED", "Suspended", "spec.suspend is true"))
         elif not self.manifest.spec.suspend and self.verdict.state == "SUSPENDED":
             self.set_verdict(Verdict("RUNNING", "Resumed", "spec.suspend is false"))
         # It may have been lowered, or its end not been recorded any more: no trial may be left to notice.
         self.check_budget()
+
+    def _recover_end(self, recovered: Recovered) -> None:
+        """What the end of the search, if it has ended, means with the manifest as it is now."""
+        fact = recovered.facts.get("final_training", "")
+        stage = self.final_stage
+        stage.recover(fact, recovered.leases)
+        ending = stage.ending or self.verdict
+        if (
+            ending.final
+            and ending.reason in BUDGET_REASONS
+            and self.progress.verdict(self.manifest.spec.budget) is None
+        ):
+            self.journal.write(*stage.leave())
+            self.set_verdict(Verdict("RUNNING", "BudgetRaised", "the budget was raised"))
+        elif ending.state == "SUCCEEDED" and stage.edited(fact):
+            self.journal.write(*stage.begin(ending))
+            if self.verdict.state != "SUSPENDED":
+                self.set_verdict(stage.verdict())
 
     # The learner. ---------------------------------------------------------------------------------------------------
 
@@ -206,7 +221,7 @@ class Engine:
 
     def _next_sizes(self, wanted: int) -> tuple[int, ...]:
         """Sizes of the batches to sample next for `wanted` more trials; empty when none may be sampled now."""
-        if wanted <= 0 or self.verdict.state != "RUNNING" or (self.needs_data_shape and self.data_shape is None):
+        if wanted <= 0 or not self.searching or (self.needs_data_shape and self.data_shape is None):
             return ()
         if self._twins is not None and not self._twins.room:
             return ()
@@ -261,8 +276,8 @@ class Engine:
 
     @property
     def pending(self) -> int:
-        """Trials that wait for a worker."""
-        return self._ledger.pending
+        """Trials, or trainings of the second stage, that wait for a worker."""
+        return self._ledger.pending if self.final_stage.ending is None else self.final_stage.pending
 
     @property
     def backlog(self) -> int:
@@ -272,15 +287,27 @@ class Engine:
     def grant(
         self, worker: str, request_id: str | None, pool: str = ""
     ) -> "tuple[Lease, SampledTrial, Future[None]] | None":
-        """Leases the next pending trial to a worker of `pool`. None: there is none.
+        """Leases the next pending trial, or final training, to a worker of `pool`. None: there is none.
 
         The worker may hear of it when the future is done.
         """
+        if self.verdict.state != "RUNNING":
+            return None
+        now = time.monotonic()
+        if self.final_stage.ending is not None:
+            training = self.final_stage.next_pending()
+            if training is None:
+                return None
+            self._leases_granted += 1
+            token = make_token(self.epoch, self._leases_granted, pool)
+            number, attempt = training.planned.training, training.lost + 1
+            expires_at = now + self._leases.duration
+            final = Lease(token, training.planned.trial, worker, request_id or token, attempt, now, expires_at, number)
+            return final, training.sampled, self.final_stage.grant(training, final)
         trial = self._ledger.next_pending()
-        if trial is None or self.verdict.state != "RUNNING":
+        if trial is None:
             return None
         self._leases_granted += 1
-        now = time.monotonic()
         first = self._firsts is not None and trial.first is None
         token = make_token(self.epoch, self._leases_granted, pool, first_training=first)
         lease = Lease(
@@ -299,9 +326,15 @@ class Engine:
 
     def trial_of(self, lease: Lease) -> SampledTrial:
         """The trial that a held lease is on."""
-        trial = self._ledger.get(lease.trial)
+        trial = self._ledger.get(lease.trial) if not lease.training else self.final_stage.get(lease.training)
         assert trial is not None
         return trial.sampled
+
+    def wants(self, lease: Lease) -> bool:
+        """Whether what a held lease is for is still to be trained."""
+        if self.verdict.final:
+            return False
+        return self.final_stage.get(lease.training) is not None if lease.training else self.final_stage.ending is None
 
     def revive(self, token: str, worker: str) -> Lease | None:
         """Takes up a lease again that has expired and whose trial waits still. None: it cannot be.
@@ -312,6 +345,13 @@ class Engine:
         if ended is None or ended[1] is not Ending.EXPIRED or ended[0].worker != worker:
             return None
         lease = ended[0]
+        if lease.training:
+            training = self.final_stage.get(lease.training)
+            if training is None or training.holder is not None or self._leases.of_worker(worker) is not None:
+                return None
+            self._leases.renew(lease, time.monotonic())
+            self.final_stage.grant(training, lease)
+            return lease
         trial = self._ledger.get(lease.trial)
         if trial is None or not trial.pending or self._leases.of_worker(worker) is not None:
             return None
@@ -321,12 +361,16 @@ class Engine:
 
     def end_lease(self, lease: Lease, ending: Ending) -> "Future[None]":
         """A lease ends without a result: its trial goes out again, or fails when too many workers were lost with it."""
+        self.progress.leases_expired += ending is Ending.EXPIRED
+        if lease.training:
+            written = self.final_stage.end_lease(lease, ending)
+            self.check_budget()
+            return written
         trial = self._ledger.get(lease.trial)
         assert trial is not None
         self._leases.end(lease, ending)
         lost = ending is not Ending.RELEASED
         self._ledger.give_back(trial, lost=lost)
-        self.progress.leases_expired += ending is Ending.EXPIRED
         written = self.journal.write(LeaseEnded(lease.token, lease.trial, ending.name.capitalize(), time.time()))
         if lost and trial.lost >= self.manifest.spec.controller.lease.max_attempts:
             message = f"{trial.lost} workers were lost with this architecture (controller.lease.maxAttempts)"
@@ -340,7 +384,7 @@ class Engine:
         Returns:
             Whether it should stop early, and a future: its worker may hear of it when that is done.
         """
-        if self._stopping is None or is_of_first_training(lease.token):
+        if self._stopping is None or lease.training or is_of_first_training(lease.token):
             return False, self.journal.write()
         spared = self._stopping.spared
         points = self._stopping.report(lease.trial, measurements)
@@ -384,7 +428,14 @@ class Engine:
 
         Returns:
             A future that is done when the result is durable; None when the trial went to another worker meanwhile.
+
+        Raises:
+            OSError: what a final training has left cannot be kept.
         """
+        if lease.training:
+            written = self.final_stage.complete(lease, result)
+            self.check_budget()
+            return written
         trial = self._ledger.get(lease.trial)
         if trial is None or not (trial.holder == lease.token or trial.pending):
             return None
@@ -476,6 +527,11 @@ class Engine:
     # The search as a whole. -----------------------------------------------------------------------------------------
 
     @property
+    def searching(self) -> bool:
+        """Whether architectures are proposed and trained: the search runs, and is not in its second stage."""
+        return self.verdict.state == "RUNNING" and self.final_stage.ending is None
+
+    @property
     def last_sequence(self) -> int:
         """Trials finished so far, over all runs."""
         return self._last_sequence
@@ -509,7 +565,7 @@ class Engine:
         """
         works = len(self._leases) > 0 or self._replayed_since
         self._replayed_since = False
-        if self.verdict.state != "RUNNING" or not works:
+        if not self.searching or not works:
             return
         self.progress.active_seconds += seconds
         if self.progress.active_seconds - self._recorded_seconds >= _CLOCK_ENTRY:
@@ -521,12 +577,28 @@ class Engine:
         return FactLearned("active_seconds", repr(self._recorded_seconds))
 
     def check_budget(self) -> "Future[None] | None":
-        """Ends the search if its budget says so. The future is done when that is durable; None: it goes on."""
+        """Ends the search if its budget says so, or its second stage when that is done.
+
+        The future is done when that is durable; None: it goes on as it did.
+        """
+        if self.verdict.state != "RUNNING":
+            return None
+        verdict = self._ending()
+        if verdict is not None and verdict.state == "SUCCEEDED":
+            if self.final_stage.ending is None:
+                self.journal.write(*self.final_stage.begin(verdict))
+            verdict = self.final_stage.verdict()
+        return self.set_verdict(verdict) if verdict is not None and verdict != self.verdict else None
+
+    def _ending(self) -> Verdict | None:
+        """How the search has ended, the second stage left out. None: it has not."""
+        if self.final_stage.ending is not None:
+            return self.final_stage.ending
         verdict = self.progress.verdict(self.manifest.spec.budget)
         if verdict is None and self._twins is not None and self._twins.in_a_row >= CONVERGED_AFTER:
             message = f"the last {CONVERGED_AFTER:,} architectures proposed had all been trained before"
             verdict = Verdict("SUCCEEDED", "Converged", message)
-        return self.set_verdict(verdict) if verdict is not None and self.verdict.state == "RUNNING" else None
+        return verdict
 
     def set_verdict(self, verdict: Verdict) -> "Future[None]":
         """Runs, suspends or ends the search. To run one that failed forgives the failures so far.
@@ -535,6 +607,11 @@ class Engine:
         """
         if verdict.state == "RUNNING" and self.verdict.state == "FAILED":
             self.progress.consecutive_failures = 0
+        if verdict.state == "RUNNING" and self.verdict.final and self.final_stage.ending is not None:
+            if self.final_stage.finished == self.final_stage.total:
+                self.journal.write(*self.final_stage.leave())
+        elif verdict.state == "SUCCEEDED" and self.final_stage.ending is None:
+            self.journal.write(*self.final_stage.settle())
         self.verdict = verdict
         changed = SearchStateChanged(verdict.state, verdict.reason, verdict.message, time.time())
         written = self.journal.write(self._clock(), changed)

@@ -56,6 +56,7 @@ class Lease:
     attempt: int
     granted_at: float
     expires_at: float
+    training: int = 0  # it is for this final training of the trial; 0: for the trial itself
 
 
 class Leases:

@@ -20,10 +20,11 @@ from nas_api.spec import NASSearch
 
 from nas_controller.constraints import NoAcceptableArchitectureError
 from nas_controller.data_shape import DataShape
-from nas_controller.engine import Engine, TrialResult
+from nas_controller.engine import Engine
 from nas_controller.journal.journal import Journal, Measurement, TrialState
 from nas_controller.leases import Ending, Lease, is_of_first_training
 from nas_controller.local_job_runner import LocalJobRunner
+from nas_controller.trial_result import TrialResult
 
 # The worker that holds the leases of asked trials.
 _ASKER = "ask-tell"

@@ -209,6 +209,7 @@ class Assignment(_message.Message):
     SEED_FIELD_NUMBER: _builtins.int
     ATTEMPT_FIELD_NUMBER: _builtins.int
     FIRST_TRAINING_FIELD_NUMBER: _builtins.int
+    FINAL_TRAINING_FIELD_NUMBER: _builtins.int
     lease: _builtins.str
     """opaque token, carries the epoch"""
     trial_id: _builtins.int
@@ -220,6 +221,10 @@ class Assignment(_message.Message):
     """1 for the first worker that tries this architecture"""
     first_training: _builtins.bool
     """with the epochs and data of spec.controller.lowFidelity"""
+    @_builtins.property
+    def final_training(self) -> Global___FinalTraining:
+        """absent in a trial of the search"""
+
     def __init__(
         self,
         *,
@@ -229,14 +234,48 @@ class Assignment(_message.Message):
         seed: _builtins.int = ...,
         attempt: _builtins.int = ...,
         first_training: _builtins.bool = ...,
+        final_training: Global___FinalTraining | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["final_training", b"final_training"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["architecture", b"architecture", "attempt", b"attempt", "first_training", b"first_training", "lease", b"lease", "seed", b"seed", "trial_id", b"trial_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["architecture", b"architecture", "attempt", b"attempt", "final_training", b"final_training", "first_training", b"first_training", "lease", b"lease", "seed", b"seed", "trial_id", b"trial_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Assignment: _TypeAlias = Assignment  # noqa: Y015
+
+@_typing.final
+class FinalTraining(_message.Message):
+    """One training of spec.finalTraining."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRAINING_FIELD_NUMBER: _builtins.int
+    SETTINGS_FIELD_NUMBER: _builtins.int
+    TIMEOUT_SECONDS_FIELD_NUMBER: _builtins.int
+    MAX_WEIGHTS_BYTES_FIELD_NUMBER: _builtins.int
+    training: _builtins.int
+    """from 1, in the search"""
+    settings: _builtins.str
+    """JSON: what it has other than spec.trainer"""
+    timeout_seconds: _builtins.float
+    """0: no bound"""
+    max_weights_bytes: _builtins.int
+    def __init__(
+        self,
+        *,
+        training: _builtins.int = ...,
+        settings: _builtins.str = ...,
+        timeout_seconds: _builtins.float = ...,
+        max_weights_bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_weights_bytes", b"max_weights_bytes", "settings", b"settings", "timeout_seconds", b"timeout_seconds", "training", b"training"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FinalTraining: _TypeAlias = FinalTraining  # noqa: Y015
 
 @_typing.final
 class Nothing(_message.Message):
@@ -407,6 +446,7 @@ class CompleteRequest(_message.Message):
     MEASUREMENTS_FIELD_NUMBER: _builtins.int
     TRAIN_SECONDS_FIELD_NUMBER: _builtins.int
     DEVICE_SECONDS_FIELD_NUMBER: _builtins.int
+    WEIGHTS_BYTES_FIELD_NUMBER: _builtins.int
     lease: _builtins.str
     worker_id: _builtins.str
     outcome: Global___Outcome.ValueType
@@ -417,6 +457,8 @@ class CompleteRequest(_message.Message):
     train_seconds: _builtins.float
     device_seconds: _builtins.float
     """train_seconds times the devices held"""
+    weights_bytes: _builtins.int
+    """that were uploaded"""
     @_builtins.property
     def measurements(self) -> _containers.RepeatedCompositeFieldContainer[Global___Measurement]:
         """the whole series"""
@@ -432,14 +474,78 @@ class CompleteRequest(_message.Message):
         measurements: _abc.Iterable[Global___Measurement] | None = ...,
         train_seconds: _builtins.float = ...,
         device_seconds: _builtins.float = ...,
+        weights_bytes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["device_seconds", b"device_seconds", "lease", b"lease", "measurements", b"measurements", "message", b"message", "outcome", b"outcome", "reason", b"reason", "train_seconds", b"train_seconds", "worker_id", b"worker_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["device_seconds", b"device_seconds", "lease", b"lease", "measurements", b"measurements", "message", b"message", "outcome", b"outcome", "reason", b"reason", "train_seconds", b"train_seconds", "weights_bytes", b"weights_bytes", "worker_id", b"worker_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CompleteRequest: _TypeAlias = CompleteRequest  # noqa: Y015
+
+@_typing.final
+class UploadRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEASE_FIELD_NUMBER: _builtins.int
+    WORKER_ID_FIELD_NUMBER: _builtins.int
+    OFFSET_FIELD_NUMBER: _builtins.int
+    DATA_FIELD_NUMBER: _builtins.int
+    TOTAL_BYTES_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    lease: _builtins.str
+    """of a final training"""
+    worker_id: _builtins.str
+    offset: _builtins.int
+    """of `data` in the whole"""
+    data: _builtins.bytes
+    """at most 1 MiB"""
+    total_bytes: _builtins.int
+    """of the whole"""
+    sha256: _builtins.str
+    """of the whole, in hexadecimal digits"""
+    def __init__(
+        self,
+        *,
+        lease: _builtins.str = ...,
+        worker_id: _builtins.str = ...,
+        offset: _builtins.int = ...,
+        data: _builtins.bytes = ...,
+        total_bytes: _builtins.int = ...,
+        sha256: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "lease", b"lease", "offset", b"offset", "sha256", b"sha256", "total_bytes", b"total_bytes", "worker_id", b"worker_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UploadRequest: _TypeAlias = UploadRequest  # noqa: Y015
+
+@_typing.final
+class UploadReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECEIVED_FIELD_NUMBER: _builtins.int
+    ABANDON_FIELD_NUMBER: _builtins.int
+    received: _builtins.int
+    """go on from this offset; when it is total_bytes, all of it is durable"""
+    abandon: _builtins.bool
+    """nobody wants it any more"""
+    def __init__(
+        self,
+        *,
+        received: _builtins.int = ...,
+        abandon: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["abandon", b"abandon", "received", b"received"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UploadReply: _TypeAlias = UploadReply  # noqa: Y015
 
 @_typing.final
 class CompleteReply(_message.Message):
@@ -589,6 +695,8 @@ class Summary(_message.Message):
     TRIALS_REPLAYED_FIELD_NUMBER: _builtins.int
     DATA_SHAPE_FIELD_NUMBER: _builtins.int
     UPTIME_SECONDS_FIELD_NUMBER: _builtins.int
+    FINAL_TRAININGS_FIELD_NUMBER: _builtins.int
+    FINAL_TRAININGS_FINISHED_FIELD_NUMBER: _builtins.int
     search: _builtins.str
     """namespace/name"""
     state: Global___Summary.State.ValueType
@@ -624,6 +732,9 @@ class Summary(_message.Message):
     """of those that succeeded: not trained, but given the result of their twin"""
     uptime_seconds: _builtins.float
     """of this epoch"""
+    final_trainings: _builtins.int
+    """of the second stage (spec.finalTraining), once it has begun; 0: it has not"""
+    final_trainings_finished: _builtins.int
     @_builtins.property
     def best(self) -> _containers.RepeatedCompositeFieldContainer[Global___Trial]:
         """at most 10, best first"""
@@ -667,10 +778,12 @@ class Summary(_message.Message):
         trials_replayed: _builtins.int = ...,
         data_shape: Global___DataShape | None = ...,
         uptime_seconds: _builtins.float | None = ...,
+        final_trainings: _builtins.int = ...,
+        final_trainings_finished: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_baseline", b"_baseline", "_entropy", b"_entropy", "_uptime_seconds", b"_uptime_seconds", "baseline", b"baseline", "data_shape", b"data_shape", "entropy", b"entropy", "uptime_seconds", b"uptime_seconds"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_baseline", b"_baseline", "_entropy", b"_entropy", "_uptime_seconds", b"_uptime_seconds", "baseline", b"baseline", "best", b"best", "data_shape", b"data_shape", "device_seconds", b"device_seconds", "elapsed_seconds", b"elapsed_seconds", "entropy", b"entropy", "epoch", b"epoch", "journal_problem", b"journal_problem", "leases_expired", b"leases_expired", "max_trials", b"max_trials", "message", b"message", "reason", b"reason", "search", b"search", "sequence", b"sequence", "state", b"state", "trials_failed", b"trials_failed", "trials_finished", b"trials_finished", "trials_leased", b"trials_leased", "trials_pending", b"trials_pending", "trials_replayed", b"trials_replayed", "trials_stopped_early", b"trials_stopped_early", "trials_succeeded", b"trials_succeeded", "updates", b"updates", "uptime_seconds", b"uptime_seconds", "version_lag", b"version_lag", "workers", b"workers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_baseline", b"_baseline", "_entropy", b"_entropy", "_uptime_seconds", b"_uptime_seconds", "baseline", b"baseline", "best", b"best", "data_shape", b"data_shape", "device_seconds", b"device_seconds", "elapsed_seconds", b"elapsed_seconds", "entropy", b"entropy", "epoch", b"epoch", "final_trainings", b"final_trainings", "final_trainings_finished", b"final_trainings_finished", "journal_problem", b"journal_problem", "leases_expired", b"leases_expired", "max_trials", b"max_trials", "message", b"message", "reason", b"reason", "search", b"search", "sequence", b"sequence", "state", b"state", "trials_failed", b"trials_failed", "trials_finished", b"trials_finished", "trials_leased", b"trials_leased", "trials_pending", b"trials_pending", "trials_replayed", b"trials_replayed", "trials_stopped_early", b"trials_stopped_early", "trials_succeeded", b"trials_succeeded", "updates", b"updates", "uptime_seconds", b"uptime_seconds", "version_lag", b"version_lag", "workers", b"workers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__baseline: _TypeAlias = _typing.Literal["baseline"]  # noqa: Y015
     _WhichOneofArgType__baseline: _TypeAlias = _typing.Literal["_baseline", b"_baseline"]  # noqa: Y015
@@ -746,6 +859,7 @@ class Trial(_message.Message):
     PARAMETERS_FIELD_NUMBER: _builtins.int
     FLOPS_FIELD_NUMBER: _builtins.int
     REPLAY_OF_FIELD_NUMBER: _builtins.int
+    FINAL_RESULT_FIELD_NUMBER: _builtins.int
     trial_id: _builtins.int
     """from 1, in the order in which the policy proposed them"""
     sequence: _builtins.int
@@ -773,6 +887,10 @@ class Trial(_message.Message):
     """the trial of the same architecture whose result it was given; 0: it was trained"""
     @_builtins.property
     def measurements(self) -> _containers.RepeatedCompositeFieldContainer[Global___Measurement]: ...
+    @_builtins.property
+    def final_result(self) -> Global___FinalResult:
+        """in a summary, once it has been trained to the end"""
+
     def __init__(
         self,
         *,
@@ -793,16 +911,71 @@ class Trial(_message.Message):
         parameters: _builtins.int = ...,
         flops: _builtins.int = ...,
         replay_of: _builtins.int = ...,
+        final_result: Global___FinalResult | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_reward", b"_reward", "reward", b"reward"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_reward", b"_reward", "final_result", b"final_result", "reward", b"reward"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_reward", b"_reward", "architecture", b"architecture", "attempts", b"attempts", "digest", b"digest", "finished_at", b"finished_at", "flops", b"flops", "measurements", b"measurements", "message", b"message", "parameters", b"parameters", "policy_version", b"policy_version", "reason", b"reason", "replay_of", b"replay_of", "reward", b"reward", "sequence", b"sequence", "state", b"state", "train_seconds", b"train_seconds", "trial_id", b"trial_id", "worker_id", b"worker_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_reward", b"_reward", "architecture", b"architecture", "attempts", b"attempts", "digest", b"digest", "final_result", b"final_result", "finished_at", b"finished_at", "flops", b"flops", "measurements", b"measurements", "message", b"message", "parameters", b"parameters", "policy_version", b"policy_version", "reason", b"reason", "replay_of", b"replay_of", "reward", b"reward", "sequence", b"sequence", "state", b"state", "train_seconds", b"train_seconds", "trial_id", b"trial_id", "worker_id", b"worker_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__reward: _TypeAlias = _typing.Literal["reward"]  # noqa: Y015
     _WhichOneofArgType__reward: _TypeAlias = _typing.Literal["_reward", b"_reward"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__reward) -> _WhichOneofReturnType__reward | None: ...
 
 Global___Trial: _TypeAlias = Trial  # noqa: Y015
+
+@_typing.final
+class FinalResult(_message.Message):
+    """The training of spec.finalTraining that counts: of those of the architecture the one with the highest reward."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class MetricsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    TRAINING_FIELD_NUMBER: _builtins.int
+    SETTINGS_FIELD_NUMBER: _builtins.int
+    REWARD_FIELD_NUMBER: _builtins.int
+    METRICS_FIELD_NUMBER: _builtins.int
+    training: _builtins.int
+    settings: _builtins.str
+    """JSON: what it had other than spec.trainer"""
+    reward: _builtins.float
+    @_builtins.property
+    def metrics(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """as measured last"""
+
+    def __init__(
+        self,
+        *,
+        training: _builtins.int = ...,
+        settings: _builtins.str = ...,
+        reward: _builtins.float = ...,
+        metrics: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["metrics", b"metrics", "reward", b"reward", "settings", b"settings", "training", b"training"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FinalResult: _TypeAlias = FinalResult  # noqa: Y015
 
 @_typing.final
 class ListTrialsRequest(_message.Message):

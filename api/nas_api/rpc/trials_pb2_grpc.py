@@ -51,6 +51,11 @@ class TrialServiceStub:
                 request_serializer=nas__api_dot_rpc_dot_trials__pb2.ReportRequest.SerializeToString,
                 response_deserializer=nas__api_dot_rpc_dot_trials__pb2.ReportReply.FromString,
                 _registered_method=True)
+        self.Upload = channel.unary_unary(
+                '/kubenas.v1alpha1.TrialService/Upload',
+                request_serializer=nas__api_dot_rpc_dot_trials__pb2.UploadRequest.SerializeToString,
+                response_deserializer=nas__api_dot_rpc_dot_trials__pb2.UploadReply.FromString,
+                _registered_method=True)
         self.Complete = channel.unary_unary(
                 '/kubenas.v1alpha1.TrialService/Complete',
                 request_serializer=nas__api_dot_rpc_dot_trials__pb2.CompleteRequest.SerializeToString,
@@ -89,6 +94,13 @@ class TrialServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Upload(self, request, context):
+        """A piece of what a final training leaves, its weights: before Complete. Repeating it is harmless.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Complete(self, request, context):
         """The result of a lease. Repeating it is answered DUPLICATE.
         """
@@ -120,6 +132,11 @@ def add_TrialServiceServicer_to_server(servicer, server):
                     servicer.Report,
                     request_deserializer=nas__api_dot_rpc_dot_trials__pb2.ReportRequest.FromString,
                     response_serializer=nas__api_dot_rpc_dot_trials__pb2.ReportReply.SerializeToString,
+            ),
+            'Upload': grpc.unary_unary_rpc_method_handler(
+                    servicer.Upload,
+                    request_deserializer=nas__api_dot_rpc_dot_trials__pb2.UploadRequest.FromString,
+                    response_serializer=nas__api_dot_rpc_dot_trials__pb2.UploadReply.SerializeToString,
             ),
             'Complete': grpc.unary_unary_rpc_method_handler(
                     servicer.Complete,
@@ -215,6 +232,33 @@ class TrialService:
             '/kubenas.v1alpha1.TrialService/Report',
             nas__api_dot_rpc_dot_trials__pb2.ReportRequest.SerializeToString,
             nas__api_dot_rpc_dot_trials__pb2.ReportReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Upload(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kubenas.v1alpha1.TrialService/Upload',
+            nas__api_dot_rpc_dot_trials__pb2.UploadRequest.SerializeToString,
+            nas__api_dot_rpc_dot_trials__pb2.UploadReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -43,6 +43,8 @@ class TrialServiceStub:
     """Long poll for one architecture to train. The same request_id gets the same lease."""
     Report: _grpc.UnaryUnaryMultiCallable[_trials_pb2.ReportRequest, _trials_pb2.ReportReply]
     """Heartbeat of a lease, with the metrics measured since the last one."""
+    Upload: _grpc.UnaryUnaryMultiCallable[_trials_pb2.UploadRequest, _trials_pb2.UploadReply]
+    """A piece of what a final training leaves, its weights: before Complete. Repeating it is harmless."""
     Complete: _grpc.UnaryUnaryMultiCallable[_trials_pb2.CompleteRequest, _trials_pb2.CompleteReply]
     """The result of a lease. Repeating it is answered DUPLICATE."""
     Release: _grpc.UnaryUnaryMultiCallable[_trials_pb2.ReleaseRequest, _trials_pb2.ReleaseReply]
@@ -61,6 +63,8 @@ class TrialServiceAsyncStub(TrialServiceStub):
     """Long poll for one architecture to train. The same request_id gets the same lease."""
     Report: _aio.UnaryUnaryMultiCallable[_trials_pb2.ReportRequest, _trials_pb2.ReportReply]  # type: ignore[assignment]
     """Heartbeat of a lease, with the metrics measured since the last one."""
+    Upload: _aio.UnaryUnaryMultiCallable[_trials_pb2.UploadRequest, _trials_pb2.UploadReply]  # type: ignore[assignment]
+    """A piece of what a final training leaves, its weights: before Complete. Repeating it is harmless."""
     Complete: _aio.UnaryUnaryMultiCallable[_trials_pb2.CompleteRequest, _trials_pb2.CompleteReply]  # type: ignore[assignment]
     """The result of a lease. Repeating it is answered DUPLICATE."""
     Release: _aio.UnaryUnaryMultiCallable[_trials_pb2.ReleaseRequest, _trials_pb2.ReleaseReply]  # type: ignore[assignment]
@@ -94,6 +98,14 @@ class TrialServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_trials_pb2.ReportReply, _abc.Awaitable[_trials_pb2.ReportReply]]:
         """Heartbeat of a lease, with the metrics measured since the last one."""
+
+    @_abc_1.abstractmethod
+    def Upload(
+        self,
+        request: _trials_pb2.UploadRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_trials_pb2.UploadReply, _abc.Awaitable[_trials_pb2.UploadReply]]:
+        """A piece of what a final training leaves, its weights: before Complete. Repeating it is harmless."""
 
     @_abc_1.abstractmethod
     def Complete(

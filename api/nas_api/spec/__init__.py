@@ -18,6 +18,7 @@ from nas_api.spec.controller import (
 )
 from nas_api.spec.discrete_space import Choice, ChoiceOrRepeat, DiscreteSpace
 from nas_api.spec.early_stopping import ASHA, CurveExtrapolation, EarlyStopping, MedianStopping
+from nas_api.spec.final_training import FinalTraining, Grid
 from nas_api.spec.low_fidelity import LowFidelity
 from nas_api.spec.naspool import NASPool, NASPoolSpec
 from nas_api.spec.nassearch import NASSearch, NASSearchSpec
@@ -53,6 +54,8 @@ __all__ = [
     "Bootstrap",
     "BootstrapArchitecture",
     "EarlyStopping",
+    "FinalTraining",
+    "Grid",
     "LowFidelity",
     "MedianStopping",
     "ASHA",

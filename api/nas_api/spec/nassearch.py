@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 from nas_api.spec.base import DnsLabel, SearchName, SpecModel
 from nas_api.spec.budget import Budget
 from nas_api.spec.controller import Controller
+from nas_api.spec.final_training import FinalTraining
 from nas_api.spec.pool import Pool
 from nas_api.spec.reward import Reward
 from nas_api.spec.search_space import SearchSpace
@@ -56,6 +57,8 @@ class NASSearchSpec(SpecModel):
     """Groups of workers."""
     budget: Budget = Budget()
     """When the search ends."""
+    final_training: FinalTraining | None = None
+    """A second stage, in which the best architectures are trained to the end. None by default."""
     suspend: bool = False
     """Whether the search pauses: its workers finish what they train and go."""
     deletion_policy: Literal["Retain", "Delete"] = "Retain"
@@ -85,6 +88,12 @@ class NASSearchSpec(SpecModel):
             raise ValueError(
                 "controller.lowFidelity.dataFraction is not for language-model: give its first training fewer epochs"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _final_training_is_possible(self) -> Self:
+        if self.final_training is not None:
+            self.final_training.check(self.trainer)
         return self
 
     @model_validator(mode="after")

@@ -40,7 +40,9 @@ class Optimizer(SpecModel):
     """Factor of the L2 penalty on the weights. With AdamW: part that they lose, times the learning rate, in a step."""
     schedule: Literal["Constant", "Cosine", "Step"] = "Cosine"
     """Cosine: from the highest to zero over the epochs. Step: a tenth after half and after three quarters of the
-    epochs."""
+    epochs, or at `decayEpoch`."""
+    decay_epoch: float | None = Field(default=None, gt=0, le=100_000)
+    """With the schedule Step: the one epoch after which the learning rate is a tenth."""
     warmup_epochs: float = Field(default=0, ge=0, le=1000)
     """Epochs, at the start, in which the learning rate rises linearly to its highest. A fraction of one is allowed."""
 
@@ -165,6 +167,8 @@ class Trainer(SpecModel):
     augmentation: Literal["Auto", "None", "CropFlip", "Crop"] = "Auto"
     """Of the training images. CropFlip: pad by an eighth, crop at random, flip half of the images. Crop: without the
     flip. Auto: CropFlip for images of at least 24x24 pixels, else None."""
+    batch_norm_epsilon: float = Field(default=1e-5, gt=0, le=1)
+    """Of images: what batch normalisation adds to the variance."""
     precision: Literal["Auto", "Float32", "BFloat16", "Float16"] = "Auto"
     """Of the arithmetic of training. Auto: bfloat16 mixed precision on a GPU that has it, float32 elsewhere."""
     timeout: Duration | None = None

@@ -17,6 +17,8 @@ def learning_rate_factor(optimizer: Optimizer, epoch: float, epochs: int) -> flo
     match optimizer.schedule:
         case "Cosine":
             return 0.5 * (1 + math.cos(math.pi * progress))
+        case "Step" if optimizer.decay_epoch is not None:
+            return 1.0 if epoch < optimizer.decay_epoch else 0.1
         case "Step":
             return 1.0 if progress < 0.5 else 0.1 if progress < 0.75 else 0.01
         case "Constant":

@@ -8,6 +8,8 @@ from nas_controller.journal.journal import (
     BatchSampled,
     ControllerStarted,
     FactLearned,
+    FinalTrainingFinished,
+    FinalTrainingsPlanned,
     FirstTrained,
     JournalError,
     LeaseEnded,
@@ -42,6 +44,15 @@ def _apply(db: sqlite3.Connection, record: Record) -> None:
             _grant_lease(db, record)
         case TrialFinished():
             _finish_trial(db, record)
+        case FinalTrainingsPlanned():
+            db.execute("UPDATE final_trainings SET wanted = 0")
+            db.executemany(
+                "INSERT INTO final_trainings (training, trial, settings, repeat) VALUES (?, ?, ?, ?)"
+                " ON CONFLICT (training) DO UPDATE SET wanted = 1",
+                [(p.training, p.trial, p.settings, p.repeat) for p in record.trainings],
+            )
+        case FinalTrainingFinished():
+            _finish_final_training(db, record)
         case FirstTrained():
             _first_trained(db, record)
         case TrialReported():
@@ -96,14 +107,17 @@ def _add_batch(db: sqlite3.Connection, record: BatchSampled) -> None:
 
 def _grant_lease(db: sqlite3.Connection, record: LeaseGranted) -> None:
     granted = db.execute(
-        "INSERT INTO leases (lease, trial, worker, request_id, attempt, granted_at) VALUES (?, ?, ?, ?, ?, ?)"
+        "INSERT INTO leases (lease, trial, worker, request_id, attempt, granted_at, training)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (lease) DO UPDATE SET ended = NULL, ended_at = NULL"
-        " WHERE ended IS NOT NULL AND trial = excluded.trial AND worker = excluded.worker",
-        (record.lease, record.trial, record.worker, record.request_id, record.attempt, record.at),
+        " WHERE ended IS NOT NULL AND trial = excluded.trial AND training = excluded.training"
+        " AND worker = excluded.worker",
+        (record.lease, record.trial, record.worker, record.request_id, record.attempt, record.at, record.training),
     )
     if granted.rowcount != 1:
         raise ValueError(f"lease {record.lease!r} is held, or was one of another trial or worker")
-    db.execute("DELETE FROM reports WHERE trial = ? AND lease <> ?", (record.trial, record.lease))
+    if not record.training:
+        db.execute("DELETE FROM reports WHERE trial = ? AND lease <> ?", (record.trial, record.lease))
 
 
 def _first_trained(db: sqlite3.Connection, record: FirstTrained) -> None:
@@ -121,11 +135,43 @@ def _first_trained(db: sqlite3.Connection, record: FirstTrained) -> None:
             raise ValueError(f"trial {record.trial} was never given out as lease {record.lease!r}")
 
 
+def _finish_final_training(db: sqlite3.Connection, record: FinalTrainingFinished) -> None:
+    if (record.state == "Succeeded") != (record.reward is not None and math.isfinite(record.reward)):
+        raise ValueError(f"it is {record.state}, and its reward is {record.reward}")
+    finished = db.execute(
+        "UPDATE final_trainings SET lease = ?, worker = ?, state = ?, reward = ?, reason = ?, train_seconds = ?,"
+        " device_seconds = ?, weights_bytes = ?, at = ?, message = ?, measurements = ? WHERE training = ?",
+        (
+            record.lease,
+            record.worker,
+            record.state,
+            record.reward,
+            record.reason,
+            record.train_seconds,
+            record.device_seconds,
+            record.weights_bytes,
+            record.at,
+            record.message,
+            encode_measurements(record.measurements),
+            record.training,
+        ),
+    )
+    if finished.rowcount != 1:
+        raise ValueError("it was never planned")
+    if record.lease is not None:
+        ended = db.execute(
+            "UPDATE leases SET ended = 'Finished', ended_at = ? WHERE lease = ? AND training = ?",
+            (record.at, record.lease, record.training),
+        )
+        if ended.rowcount != 1:
+            raise ValueError(f"it was never given out as lease {record.lease!r}")
+
+
 def _end_lease(db: sqlite3.Connection, record: LeaseEnded) -> None:
     ended = db.execute(
         "UPDATE leases SET ended = ?1, ended_at = ?2, lost = lost + (?1 IN ('Lost', 'Expired'))"
-        " WHERE lease = ?3 AND trial = ?4 AND ended IS NULL AND ?1 <> 'Finished'",
-        (record.reason, record.at, record.lease, record.trial),
+        " WHERE lease = ?3 AND trial = ?4 AND training = ?5 AND ended IS NULL AND ?1 <> 'Finished'",
+        (record.reason, record.at, record.lease, record.trial, record.training),
     )
     if ended.rowcount != 1:
         raise ValueError(f"no such lease is held on trial {record.trial}")
@@ -209,7 +255,7 @@ def decode_measurements(text: str) -> tuple[Measurement, ...]:
 
 def _title(record: Record) -> str:
     """The record's name and number: `TrialFinished(trial=12)`."""
-    for key in ("trial", "version", "batch", "epoch", "key"):
+    for key in ("trial", "training", "version", "batch", "epoch", "key"):
         if hasattr(record, key):
             return f"{type(record).__name__}({key}={getattr(record, key)!r})"
     return type(record).__name__

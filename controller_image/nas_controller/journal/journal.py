@@ -90,6 +90,23 @@ class BatchSampled:
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedTraining:
+    """A training of the second stage (`spec.finalTraining`): of a trial's architecture, to the end."""
+
+    training: int  # from 1
+    trial: int
+    settings: str  # JSON: what it has other than `spec.trainer`
+    repeat: int  # from 0
+
+
+@dataclass(frozen=True, slots=True)
+class FinalTrainingsPlanned:
+    """The second stage is to be these trainings from now on, and no others. Those known before keep their results."""
+
+    trainings: tuple[PlannedTraining, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class LeaseGranted:
     """A worker holds a trial from now on. A lease that ended without a result may be taken up again."""
 
@@ -99,6 +116,7 @@ class LeaseGranted:
     request_id: str
     attempt: int
     at: float
+    training: int = 0  # it is for this final training of the trial; 0: for the trial itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +152,7 @@ class LeaseEnded:
     trial: int
     reason: str
     at: float
+    training: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +175,24 @@ class TrialFinished:
     device_seconds: float
     at: float
     replay_of: int | None = None  # the trial whose full result it is given without being trained
+
+
+@dataclass(frozen=True, slots=True)
+class FinalTrainingFinished:
+    """A final training has its result. Ends `lease`, as `TrialFinished` does."""
+
+    training: int
+    lease: str | None
+    worker: str
+    state: TrialState  # Succeeded or Failed
+    reward: float | None  # None: it failed
+    reason: str
+    message: str
+    measurements: tuple[Measurement, ...]
+    train_seconds: float
+    device_seconds: float
+    weights_bytes: int  # kept with it, for as long as it is the best of its trial; 0: none
+    at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +244,8 @@ Record = (
     | FirstTrained
     | LeaseEnded
     | TrialFinished
+    | FinalTrainingsPlanned
+    | FinalTrainingFinished
     | PolicyUpdated
     | SearchStateChanged
     | FactLearned
@@ -225,6 +264,7 @@ class OpenLease:
     request_id: str
     attempt: int
     granted_at: float  # Unix seconds
+    training: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +274,7 @@ class EndedLease:
     trial: int
     worker: str
     reason: str
+    training: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,6 +357,24 @@ class TrialRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class FinalTrainingRecord:
+    """A final training as a person may ask for it."""
+
+    planned: PlannedTraining
+    wanted: bool  # by the newest plan
+    state: TrialState
+    lost: int = 0  # workers that were lost with it
+    worker: str = ""
+    reward: float | None = None
+    reason: str = ""
+    message: str = ""
+    measurements: tuple[Measurement, ...] = ()
+    train_seconds: float = 0.0
+    weights_bytes: int = 0
+    finished_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class UpdateRecord:
     """An update as a curve shows it: `PolicyUpdated` without the parameters. A statistic that was NaN is None."""
 
@@ -363,6 +422,10 @@ class JournalReader(ABC):
     @abstractmethod
     def first_trainings(self) -> list[FirstTraining]:
         """Of all trials, in the order in which they ended."""
+
+    @abstractmethod
+    def final_trainings(self) -> list[FinalTrainingRecord]:
+        """Of all trials, by number, those that a newer plan has no place for included."""
 
     @abstractmethod
     def ended_lease(self, lease: str) -> EndedLease | None:

@@ -12,12 +12,14 @@ from nas_controller.history import History
 from nas_controller.journal.apply import decode_measurements
 from nas_controller.journal.journal import (
     EndedLease,
+    FinalTrainingRecord,
     FirstTraining,
     FullResult,
     JournalError,
     JournalReader,
     OpenBatch,
     OpenLease,
+    PlannedTraining,
     Recovered,
     ReportedPoint,
     SampledTrial,
@@ -35,11 +37,11 @@ _SAMPLED = "t.trial, t.batch, t.decisions, t.depth, t.architecture, t.digest, t.
 # A trial with its result, if it has one. :measurements tells whether to read the series.
 _TRIAL = f"""
 SELECT {_SAMPLED}, b.version, coalesce(r.state, CASE WHEN l.lease IS NULL THEN 'Pending' ELSE 'Leased' END),
-    (SELECT coalesce(max(attempt), 0) FROM leases WHERE trial = t.trial), coalesce(r.worker, l.worker, ''),
+    (SELECT coalesce(max(attempt), 0) FROM leases WHERE trial = t.trial AND training = 0), coalesce(r.worker, l.worker, ''),
     coalesce(r.sequence, 0), r.reward, coalesce(r.reason, ''), coalesce(r.message, ''),
     coalesce(r.train_seconds, 0.0), coalesce(r.at, 0.0), r.replay_of, CASE WHEN :measurements THEN r.measurements END
 FROM trials t JOIN batches b ON b.batch = t.batch
-    LEFT JOIN leases l ON l.trial = t.trial AND l.ended IS NULL
+    LEFT JOIN leases l ON l.trial = t.trial AND l.training = 0 AND l.ended IS NULL
 """  # noqa: S608 - made of constants
 _ALL = "LEFT JOIN results r ON r.trial = t.trial WHERE t.trial > :after ORDER BY t.trial LIMIT :limit"
 _ONE = "LEFT JOIN results r ON r.trial = t.trial WHERE t.trial = :number"
@@ -50,12 +52,13 @@ _BEST = """JOIN results r ON r.trial = t.trial WHERE r.sequence IN (
 ) ORDER BY r.reward DESC, r.sequence"""
 
 _OPEN_LEASES = """
-SELECT lease, trial, worker, request_id, attempt, granted_at FROM leases WHERE ended IS NULL ORDER BY trial
+SELECT lease, trial, worker, request_id, attempt, granted_at, training FROM leases WHERE ended IS NULL
+ORDER BY trial, training
 """
 
 _OPEN_TRIALS = f"""
 SELECT {_SAMPLED}, b.version, r.reward, coalesce(r.state = 'StoppedEarly', 0), coalesce(r.sequence, 0),
-    (SELECT coalesce(sum(lost), 0) FROM leases WHERE trial = t.trial)
+    (SELECT coalesce(sum(lost), 0) FROM leases WHERE trial = t.trial AND training = 0)
 FROM batches b INDEXED BY open_batches JOIN trials t ON t.batch = b.batch LEFT JOIN results r ON r.trial = t.trial
 WHERE b.consumed_by IS NULL ORDER BY b.batch, t.trial
 """  # noqa: S608 - made of constants
@@ -85,6 +88,15 @@ WHERE r.state = 'Succeeded' AND r.replay_of IS NULL ORDER BY r.sequence
 _FIRST_TRAININGS = """
 SELECT f.trial, f.reward, f.promoted, f.train_seconds, f.device_seconds, r.reward
 FROM first_trainings f LEFT JOIN results r ON r.trial = f.trial AND r.state = 'Succeeded' ORDER BY f.number
+"""
+_FINAL_TRAININGS = """
+SELECT f.training, f.trial, f.settings, f.repeat, f.wanted,
+    coalesce(f.state, CASE WHEN l.lease IS NULL THEN 'Pending' ELSE 'Leased' END),
+    (SELECT coalesce(sum(lost), 0) FROM leases WHERE trial = f.trial AND training = f.training),
+    coalesce(f.worker, l.worker, ''), f.reward, coalesce(f.reason, ''), coalesce(f.message, ''),
+    coalesce(f.train_seconds, 0.0), coalesce(f.weights_bytes, 0), coalesce(f.at, 0.0), f.measurements
+FROM final_trainings f LEFT JOIN leases l ON l.trial = f.trial AND l.training = f.training AND l.ended IS NULL
+ORDER BY f.training
 """
 
 
@@ -207,9 +219,15 @@ class SqliteReader(JournalReader):
             rows = self._query(_FIRST_TRAININGS)
         return [FirstTraining(trial, reward, bool(promoted), *rest) for trial, reward, promoted, *rest in rows]
 
+    def final_trainings(self) -> list[FinalTrainingRecord]:
+        """See `JournalReader`."""
+        with self._reading:
+            rows = self._query(_FINAL_TRAININGS)
+        return [_final_training(*row) for row in rows]
+
     def ended_lease(self, lease: str) -> EndedLease | None:
         """See `JournalReader`."""
-        query = "SELECT trial, worker, ended FROM leases WHERE lease = ? AND ended IS NOT NULL"
+        query = "SELECT trial, worker, ended, training FROM leases WHERE lease = ? AND ended IS NOT NULL"
         with self._reading:
             rows = self._query(query, (lease,))
         return EndedLease(*rows[0]) if rows else None
@@ -259,6 +277,24 @@ def _sampled(
 
 def _proposal(decisions: str, depth: int) -> Proposal:
     return Proposal(tuple(json.loads(decisions)), depth)
+
+
+def _final_training(*row: Any) -> FinalTrainingRecord:
+    *planned, wanted, state, lost, worker, reward, reason, message, train_seconds, weights, at, series = row
+    return FinalTrainingRecord(
+        planned=PlannedTraining(*planned),
+        wanted=bool(wanted),
+        state=TrialState(state),
+        lost=lost,
+        worker=worker,
+        reward=reward,
+        reason=reason,
+        message=message,
+        measurements=() if series is None else decode_measurements(series),
+        train_seconds=train_seconds,
+        weights_bytes=weights,
+        finished_at=at,
+    )
 
 
 def _trial_record(*row: Any) -> TrialRecord:

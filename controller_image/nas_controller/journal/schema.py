@@ -182,7 +182,62 @@ WHEN EXISTS (SELECT 1 FROM results WHERE trial = new.trial)
 BEGIN SELECT RAISE(ABORT, 'the trial has finished'); END;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _REPLAYS, _REPORTS, _FIRST_TRAININGS)
+# The second stage: see `finalTraining`. Its leases are beside those of trials.
+_FINAL_TRAININGS = """
+CREATE TABLE final_trainings (
+    training INTEGER PRIMARY KEY,
+    trial INTEGER NOT NULL REFERENCES trials,
+    settings TEXT NOT NULL,
+    repeat INTEGER NOT NULL,
+    wanted INTEGER NOT NULL DEFAULT 1,
+    lease TEXT,
+    worker TEXT,
+    state TEXT CHECK (state IN ('Succeeded', 'Failed')),                       -- NULL: no result
+    reward REAL,
+    reason TEXT,
+    train_seconds REAL,
+    device_seconds REAL,
+    weights_bytes INTEGER,
+    at REAL,
+    message TEXT,
+    measurements TEXT,
+    UNIQUE (trial, settings, repeat)
+);
+
+ALTER TABLE leases ADD COLUMN training INTEGER NOT NULL DEFAULT 0;               -- 0: of the trial itself
+DROP INDEX leases_of_trial;
+CREATE INDEX leases_of_trial ON leases (trial, training, attempt, lost);
+DROP INDEX open_leases;
+CREATE UNIQUE INDEX open_leases ON leases (trial, training) WHERE ended IS NULL;
+
+DROP TRIGGER lease_of_unfinished_trial;
+CREATE TRIGGER lease_of_unfinished_trial BEFORE INSERT ON leases
+WHEN new.training = 0 AND EXISTS (SELECT 1 FROM results WHERE trial = new.trial)
+BEGIN SELECT RAISE(ABORT, 'the trial has finished'); END;
+
+DROP TRIGGER result_of_holder;
+CREATE TRIGGER result_of_holder BEFORE INSERT ON results
+WHEN EXISTS (
+    SELECT 1 FROM leases WHERE trial = new.trial AND training = 0 AND ended IS NULL AND lease IS NOT new.lease
+)
+BEGIN SELECT RAISE(ABORT, 'another lease holds the trial'); END;
+
+CREATE TRIGGER lease_of_final_training BEFORE INSERT ON leases
+WHEN new.training <> 0 AND NOT EXISTS (
+    SELECT 1 FROM final_trainings WHERE training = new.training AND trial = new.trial AND state IS NULL
+)
+BEGIN SELECT RAISE(ABORT, 'the trial has no such final training that waits for a result'); END;
+
+CREATE TRIGGER one_result_of_final_training BEFORE UPDATE OF state ON final_trainings
+WHEN old.state IS NOT NULL
+BEGIN SELECT RAISE(ABORT, 'it has finished'); END;
+
+CREATE TRIGGER final_result_of_holder BEFORE UPDATE OF state ON final_trainings
+WHEN EXISTS (SELECT 1 FROM leases WHERE training = new.training AND ended IS NULL AND lease IS NOT new.lease)
+BEGIN SELECT RAISE(ABORT, 'another lease holds it'); END;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _REPLAYS, _REPORTS, _FIRST_TRAININGS, _FINAL_TRAININGS)
 """Script number i takes a journal of schema version i to version i + 1; an empty file is version 0."""
 
 SCHEMA_VERSION = len(MIGRATIONS)

@@ -6,8 +6,8 @@ from nas_api.architectures import ImageShape
 from nas_api.rpc import trials_pb2 as pb
 
 from nas_controller.data_shape import DataShape
-from nas_controller.engine import TrialResult
 from nas_controller.journal.journal import Measurement, TrialRecord, TrialState
+from nas_controller.trial_result import TrialResult
 
 # A task that reports more often than this has its series thinned by its worker.
 MAX_MEASUREMENTS = 20_000

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 from nas_api.spec import NASSearch
-from nas_controller.engine import TrialResult
 from nas_controller.jobs import SampleJob
 from nas_controller.journal.journal import SearchStateChanged, TrialState
 from nas_controller.leases import Ending
 from nas_controller.progress import Verdict
+from nas_controller.trial_result import TrialResult
 
 from .driven_engine import DrivenEngine, journal, manifest_of
 

@@ -10,10 +10,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from nas_api.spec import NASSearch
-from nas_controller.engine import TrialResult
 from nas_controller.journal.journal import TrialRecord, TrialState
 from nas_controller.leases import Ending, Lease, is_of_first_training
 from nas_controller.search import Search
+from nas_controller.trial_result import TrialResult
 
 from .driven_engine import DrivenEngine, journal, manifest_of
 

@@ -11,10 +11,10 @@ import torch
 from hypothesis import given, settings
 from nas_api.spec import NASSearch
 from nas_controller.early_stopping.curve import Curve, points_of
-from nas_controller.engine import TrialResult
 from nas_controller.journal.journal import Measurement, TrialState
 from nas_controller.leases import Ending, Lease
 from nas_controller.search import Search
+from nas_controller.trial_result import TrialResult
 
 from ..driven_engine import DrivenEngine, journal, manifest_of
 

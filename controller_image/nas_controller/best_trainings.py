@@ -1,0 +1,42 @@
+"""Of the final trainings of an architecture, the one that counts."""
+
+import json
+from collections.abc import Iterable
+
+from nas_api.spec.final_training import describe_settings
+
+from nas_controller.journal.journal import FinalTrainingRecord, TrialState
+
+_TEST = "test_"
+
+
+def best_trainings(records: Iterable[FinalTrainingRecord]) -> dict[int, FinalTrainingRecord]:
+    """The training with the highest reward of each trial that has one that succeeded, the earlier one among equals.
+
+    The reward is made of what was measured on the validation samples: nothing is chosen by the test set.
+    """
+    best: dict[int, FinalTrainingRecord] = {}
+    for record in sorted(records, key=lambda record: record.planned.training):
+        if record.state is not TrialState.SUCCEEDED or record.reward is None:
+            continue
+        before = best.get(record.planned.trial)
+        if before is None or before.reward is None or record.reward > before.reward:
+            best[record.planned.trial] = record
+    return best
+
+
+def last_metrics(record: FinalTrainingRecord) -> dict[str, float]:
+    """The metrics as they were measured last."""
+    return {name: value for measurement in record.measurements for name, value in measurement.metrics.items()}
+
+
+def metrics_of_test(record: FinalTrainingRecord) -> dict[str, float]:
+    """Those of them that were measured on the test set, by their names."""
+    return {name: value for name, value in last_metrics(record).items() if name.startswith(_TEST)}
+
+
+def describe_training(record: FinalTrainingRecord) -> str:
+    """What a training has reached, in words: `trial 7: test_accuracy 0.9731, test_loss 0.101 (epochs 60)`."""
+    metrics = metrics_of_test(record) or last_metrics(record)
+    measured = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
+    return f"trial {record.planned.trial}: {measured} ({describe_settings(json.loads(record.planned.settings))})"

@@ -1,0 +1,346 @@
+"""`FinalStage`: the second stage of a search (`spec.finalTraining`), in which the best architectures are trained again.
+
+It begins when the search has ended well. Its trainings are leased, retried and recorded as trials are, and are no
+trials: they have no part in what the policy learns, nor in the budget.
+"""
+
+import json
+import time
+from collections import deque
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+from nas_api.spec import NASSearch
+from nas_api.spec.base import parse_duration, parse_quantity
+from nas_api.spec.final_training import write_settings
+
+from nas_controller.best_trainings import best_trainings, describe_training
+from nas_controller.journal.journal import (
+    FactLearned,
+    FinalTrainingFinished,
+    FinalTrainingRecord,
+    FinalTrainingsPlanned,
+    Journal,
+    LeaseEnded,
+    LeaseGranted,
+    OpenLease,
+    PlannedTraining,
+    Record,
+    SampledTrial,
+    TrialState,
+)
+from nas_controller.leases import Ending, Lease, Leases
+from nas_controller.progress import Verdict
+from nas_controller.reward import NoRewardError, compute_reward
+from nas_controller.trial_result import TrialResult
+from nas_controller.weight_store import WeightStore
+
+FINAL_TRAINING = "FinalTraining"
+"""Reason of the verdict RUNNING while the second stage lasts."""
+_FACT = "final_training"
+# Of the best trials that are looked at for different architectures at a time.
+_PAGE = 100
+
+
+@dataclass(slots=True)
+class OpenTraining:
+    """A training of the plan that has no result."""
+
+    planned: PlannedTraining
+    sampled: SampledTrial
+    lost: int = 0  # workers that were lost with it
+    holder: str | None = None  # the lease that holds it
+
+
+class FinalStage:
+    """The trainings of the second stage: which there are, who holds them, and what came of them."""
+
+    def __init__(self, manifest: NASSearch, journal: Journal, leases: Leases, weights: WeightStore | None) -> None:
+        """Knows nothing before `recover`.
+
+        Args:
+            manifest: of the search.
+            journal: its durable memory.
+            leases: of the search, trials' and trainings' together.
+            weights: where files are kept. None: there is no second stage, whatever the manifest says.
+        """
+        self._spec = manifest.spec
+        self._wanted = manifest.spec.final_training if weights is not None else None
+        self._journal = journal
+        self._leases = leases
+        self._weights = weights
+        self.ending: Verdict | None = None
+        """How the search has ended, once the second stage has begun."""
+        self.total = 0
+        """Trainings of the plan."""
+        self._open: dict[int, OpenTraining] = {}
+        self._pending: deque[OpenTraining] = deque()
+        self._results: dict[int, FinalTrainingRecord] = {}  # of every plan
+        self._planned: tuple[PlannedTraining, ...] = ()
+
+    # The stage as a whole. --------------------------------------------------------------------------------------------
+
+    def recover(self, fact: str, leases: Iterable[OpenLease]) -> None:
+        """Takes the stage up where the journal says that it stopped. `fact`: what `FACT` was."""
+        known = json.loads(fact) if fact else {}
+        self.ending = Verdict(*known["ending"]) if known.get("ending") else None
+        records = self._journal.final_trainings()
+        self._results = {record.planned.training: record for record in records if record.finished_at}
+        held = [lease for lease in leases if lease.training]
+        if self.ending is not None:
+            self._take_up(tuple(record.planned for record in records if record.wanted))
+            for lease in held:
+                if (training := self._open.get(lease.training)) is not None:
+                    self.hold(training, lease.lease)
+        if self._weights is not None:
+            best = {record.planned.training for record in best_trainings(self._results.values()).values()}
+            self._weights.sweep(best, {lease.lease for lease in held})
+
+    def edited(self, fact: str) -> bool:
+        """Whether the manifest asks for another second stage than when it was last looked at."""
+        return (json.loads(fact)["spec"] if fact else None) != self._wanted_as_plain()
+
+    def begin(self, ending: Verdict) -> list[Record]:
+        """The search has ended well: plans the trainings, as far as they have not been done.
+
+        Returns:
+            What is to be written down. Nothing: there is no second stage.
+        """
+        self.ending = ending
+        known = {
+            (record.planned.trial, record.planned.settings, record.planned.repeat): record.planned
+            for record in self._journal.final_trainings()
+        }
+        last = max((planned.training for planned in known.values()), default=0)
+        plan = []
+        for trial, settings, repeat in self._combinations():
+            if (planned := known.get((trial, settings, repeat))) is None:
+                last += 1
+                planned = PlannedTraining(last, trial, settings, repeat)
+            plan.append(planned)
+        self._take_up(tuple(plan))
+        return [FinalTrainingsPlanned(self._planned), self._fact()]
+
+    def leave(self) -> list[Record]:
+        """The search goes on: the stage begins again when it ends again. Returns what is to be written down."""
+        self.ending = None
+        self._take_up(())
+        return [self._fact()]
+
+    def settle(self) -> list[Record]:
+        """The search has ended otherwise: only another manifest begins the stage."""
+        return [self._fact()]
+
+    def verdict(self) -> Verdict:
+        """How a search stands whose second stage has begun."""
+        assert self.ending is not None
+        if self._open:
+            message = f"{self.ending.message}; final training of the best, {self.finished} of {self.total} are done"
+            return Verdict("RUNNING", FINAL_TRAINING, message)
+        outcome = self._outcome()
+        return Verdict("SUCCEEDED", self.ending.reason, f"{self.ending.message}{outcome and '; '}{outcome}")
+
+    @property
+    def finished(self) -> int:
+        """Trainings of the plan that have a result."""
+        return self.total - len(self._open)
+
+    def best(self, trial: int) -> FinalTrainingRecord | None:
+        """The training of a trial that counts, if one has succeeded."""
+        return best_trainings(self._results.values()).get(trial)
+
+    def _outcome(self) -> str:
+        if self._wanted is None:
+            return ""
+        if not self._planned:
+            return "no trial has succeeded, so there is no final training"
+        results = [self._results[planned.training] for planned in self._planned]
+        best = max(best_trainings(results).values(), key=lambda r: (r.reward or 0.0, -r.planned.training), default=None)
+        if best is None:
+            first = results[0]
+            return f"all {len(results)} final trainings failed, the first with {first.reason}: {first.message}"
+        failed = sum(record.state is TrialState.FAILED for record in results)
+        return f"final training: {describe_training(best)}" + (f"; {failed} of {len(results)} failed" if failed else "")
+
+    def _combinations(self) -> Iterable[tuple[int, str, int]]:
+        if self._wanted is None:
+            return
+        every = [write_settings(settings) for settings in self._wanted.trainings(self._spec.trainer)]
+        trials = self._top(self._wanted.top)
+        # The best architecture first, and every combination once before any is repeated.
+        for trial in trials:
+            for repeat in range(self._wanted.repeats):
+                for settings in every:
+                    yield trial, settings, repeat
+
+    def _top(self, count: int) -> list[int]:
+        """The best trials of different architectures."""
+        found: dict[str, int] = {}
+        offset = 0
+        while len(found) < count and (page := self._journal.best(offset=offset, limit=_PAGE)):
+            for record in page:
+                found.setdefault(record.sampled.digest, record.sampled.trial)
+            offset += len(page)
+        return list(found.values())[:count]
+
+    def _take_up(self, plan: Sequence[PlannedTraining]) -> None:
+        self._planned = tuple(plan)
+        self.total = len(plan)
+        self._open = {}
+        sampled: dict[int, SampledTrial] = {}
+        for planned in plan:
+            if planned.training not in self._results:
+                if planned.trial not in sampled:
+                    record = self._journal.trial(planned.trial)
+                    assert record is not None
+                    sampled[planned.trial] = record.sampled
+                self._open[planned.training] = OpenTraining(planned, sampled[planned.trial])
+        self._pending = deque(self._open.values())
+
+    def _fact(self) -> FactLearned:
+        ending = self.ending
+        known = {
+            "ending": None if ending is None else [ending.state, ending.reason, ending.message],
+            "spec": self._wanted_as_plain(),
+        }
+        return FactLearned(_FACT, json.dumps(known))
+
+    def _wanted_as_plain(self) -> object:
+        return None if self._wanted is None else self._wanted.model_dump(mode="json", by_alias=True)
+
+    # Leases. ----------------------------------------------------------------------------------------------------------
+
+    @property
+    def pending(self) -> int:
+        """Trainings that wait for a worker."""
+        return len(self._pending)
+
+    def next_pending(self) -> OpenTraining | None:
+        """The training that should go out next."""
+        return self._pending[0] if self._pending else None
+
+    def get(self, training: int) -> OpenTraining | None:
+        """The training of that number, if it is of the plan and has no result."""
+        return self._open.get(training)
+
+    def timeout_seconds(self) -> float:
+        """After which a training is ended; 0: no bound."""
+        timeout = self._wanted.timeout if self._wanted is not None else None
+        return parse_duration(timeout).total_seconds() if timeout else 0.0
+
+    def max_weights_bytes(self) -> int:
+        """Most bytes that a training may leave."""
+        return int(parse_quantity(self._wanted.max_weights_size)) if self._wanted is not None else 0
+
+    def hold(self, training: OpenTraining, token: str) -> None:
+        """A lease takes a pending training."""
+        self._pending.remove(training)
+        training.holder = token
+
+    def grant(self, training: OpenTraining, lease: Lease) -> "Future[None]":
+        """Begins a lease, or takes one that expired up again."""
+        self._leases.grant(lease)
+        self.hold(training, lease.token)
+        return self._journal.write(
+            LeaseGranted(
+                lease.token, lease.trial, lease.worker, lease.request_id, lease.attempt, time.time(), lease.training
+            )
+        )
+
+    def end_lease(self, lease: Lease, ending: Ending) -> "Future[None]":
+        """A lease ends without a result: its training goes out again, or fails when too many workers were lost."""
+        self._leases.end(lease, ending)
+        if self._weights is not None and ending is not Ending.EXPIRED:
+            self._weights.discard(lease.token)
+        reason = ending.name.capitalize()
+        written = self._journal.write(LeaseEnded(lease.token, lease.trial, reason, time.time(), lease.training))
+        training = self._open.get(lease.training)
+        if training is None or training.holder != lease.token:
+            return written  # a newer plan has no place for it
+        lost = ending is not Ending.RELEASED
+        training.holder = None
+        training.lost += lost
+        self._pending.appendleft(training)
+        if lost and training.lost >= self._spec.controller.lease.max_attempts:
+            message = f"{training.lost} workers were lost with this training (controller.lease.maxAttempts)"
+            result = TrialResult(TrialState.FAILED, reason="AttemptsExhausted", message=message)
+            return self._finish(training, None, lease.worker, result)
+        return written
+
+    # Results. ---------------------------------------------------------------------------------------------------------
+
+    def complete(self, lease: Lease, result: TrialResult) -> "Future[None] | None":
+        """The result of a lease that is held, or of one that ended without a result while its training waits still.
+
+        Returns:
+            A future that is done when the result is durable; None when nobody waits for it.
+
+        Raises:
+            OSError: what the training has left cannot be kept.
+        """
+        training = self._open.get(lease.training)
+        if training is None or training.holder not in (lease.token, None):
+            return None
+        written = self._finish(training, lease.token, lease.worker, result)
+        if self._leases.get(lease.token) is not None:
+            self._leases.end(lease, Ending.FINISHED)
+        return written
+
+    def _finish(self, training: OpenTraining, lease: str | None, worker: str, result: TrialResult) -> "Future[None]":
+        state, reason, message, reward = result.state, result.reason, result.message, result.reward
+        if state is not TrialState.FAILED and reward is None:
+            try:
+                reward = compute_reward(result.measurements, self._spec.reward)
+            except NoRewardError as error:
+                state, reason, message = TrialState.FAILED, error.reason, str(error)
+        state = TrialState.FAILED if state is TrialState.FAILED else TrialState.SUCCEEDED
+        record = FinalTrainingRecord(
+            planned=training.planned,
+            wanted=True,
+            state=state,
+            lost=training.lost,
+            worker=worker,
+            reward=None if state is TrialState.FAILED else reward,
+            reason=reason,
+            message=message,
+            measurements=result.measurements,
+            train_seconds=result.train_seconds,
+            weights_bytes=0 if state is TrialState.FAILED else result.weights_bytes,
+            finished_at=time.time(),
+        )
+        before = self.best(training.planned.trial)
+        results = {**self._results, training.planned.training: record}
+        counts = best_trainings(results.values()).get(training.planned.trial) is record
+        if self._weights is not None and lease is not None:
+            if counts and record.weights_bytes:
+                self._weights.keep(lease, training.planned.training)
+            else:
+                self._weights.discard(lease)
+        self._results = results
+        del self._open[training.planned.training]
+        if training.holder is None:
+            self._pending.remove(training)
+        written = self._journal.write(
+            FinalTrainingFinished(
+                training=training.planned.training,
+                lease=lease,
+                worker=worker,
+                state=state,
+                reward=record.reward,
+                reason=reason,
+                message=message,
+                measurements=result.measurements,
+                train_seconds=result.train_seconds,
+                device_seconds=result.device_seconds,
+                weights_bytes=record.weights_bytes,
+                at=record.finished_at,
+            )
+        )
+        if counts and before is not None:
+            written.add_done_callback(lambda done: self._remove(before.planned.training, done))
+        return written
+
+    def _remove(self, training: int, written: "Future[None]") -> None:
+        if written.exception() is None and self._weights is not None:
+            self._weights.remove(training)

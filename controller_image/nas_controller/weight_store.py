@@ -1,0 +1,103 @@
+"""`WeightStore`: the files that final trainings leave, beside the journal.
+
+What a worker sends grows in a file of its lease. When all of it is there and has the right digest, it is made durable.
+A training that counts keeps it under its number; nothing else is kept.
+"""
+
+import hashlib
+import os
+from pathlib import Path
+
+_PART = ".part"
+_WHOLE = ".whole"
+_KEPT = ".tar"
+
+
+def kept_file(directory: Path, training: int) -> Path:
+    """Where the files of a final training are kept, as one tar archive."""
+    return directory / f"{training:06d}{_KEPT}"
+
+
+class WeightStore:
+    """A directory with the files of final trainings. Not thread-safe but for `verify`."""
+
+    def __init__(self, directory: Path) -> None:
+        """`directory` is made when there is something to keep."""
+        self._directory = directory
+        self.problem = ""
+        """Why nothing can be written now, in words for a person; empty when all is well."""
+
+    def receive(self, token: str, offset: int, data: bytes, total: int) -> int:
+        """Takes a piece of what is sent under a lease. Pieces that do not follow on what is there change nothing.
+
+        Returns:
+            How much is there. `total`: all of it, and `verify` must have its say.
+
+        Raises:
+            OSError: it cannot be written. `problem` says so until something can.
+        """
+        if self._file(token, _WHOLE).exists():
+            return total
+        try:
+            self._directory.mkdir(exist_ok=True)
+            with self._file(token, _PART).open("ab") as file:
+                there = file.tell()
+                if offset == there and there + len(data) <= total:
+                    file.write(data)
+                    there += len(data)
+        except OSError as error:
+            self.problem = f"the weights of a final training cannot be written to {self._directory}: {error.strerror}"
+            raise
+        self.problem = ""
+        return there
+
+    def verify(self, token: str, total: int, sha256: str) -> bool:
+        """Whether all is there, as it was sent; it is durable then. If not, it is forgotten.
+
+        Raises:
+            OSError: it cannot be made durable.
+        """
+        part, whole = self._file(token, _PART), self._file(token, _WHOLE)
+        if whole.exists():
+            return True
+        with part.open("rb") as file:
+            if os.fstat(file.fileno()).st_size != total or hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+                part.unlink()
+                return False
+            os.fsync(file.fileno())
+        part.replace(whole)
+        return True
+
+    def size(self, token: str) -> int:
+        """Bytes that are there, durable, under a lease; 0: none, or not all."""
+        whole = self._file(token, _WHOLE)
+        return whole.stat().st_size if whole.exists() else 0
+
+    def keep(self, token: str, training: int) -> None:
+        """What came under a lease is that of a training from now on."""
+        self._file(token, _WHOLE).replace(kept_file(self._directory, training))
+        descriptor = os.open(self._directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def discard(self, token: str) -> None:
+        """Forgets what came under a lease."""
+        for suffix in (_PART, _WHOLE):
+            self._file(token, suffix).unlink(missing_ok=True)
+
+    def remove(self, training: int) -> None:
+        """Forgets what a training has left: another one of its architecture counts."""
+        kept_file(self._directory, training).unlink(missing_ok=True)
+
+    def sweep(self, trainings: set[int], tokens: set[str]) -> None:
+        """Forgets everything but what belongs to these trainings and leases."""
+        wanted = {kept_file(self._directory, training) for training in trainings}
+        wanted |= {self._file(token, suffix) for token in tokens for suffix in (_PART, _WHOLE)}
+        if self._directory.exists():
+            for file in set(self._directory.iterdir()) - wanted:
+                file.unlink()
+
+    def _file(self, token: str, suffix: str) -> Path:
+        return self._directory / f"{hashlib.sha256(token.encode()).hexdigest()[:32]}{suffix}"
