@@ -81,7 +81,8 @@ def _parse(argv: list[str]) -> argparse.Namespace:
 
 def _prepare(connection: socket.socket, arguments: argparse.Namespace, device_name: str) -> "ForkServer":
     """Does everything that trials would otherwise have to do again each."""
-    spec = load_manifest(arguments.manifest).spec
+    search = load_manifest(arguments.manifest)
+    spec = search.spec
 
     import torch  # when the device is chosen, not before
 
@@ -102,7 +103,9 @@ def _prepare(connection: socket.socket, arguments: argparse.Namespace, device_na
     shape = task.data_shape
     _send(connection, {"ready": {"device": description, "data_shape": list(shape) if shape else None}})
     return ForkServer(
-        connection, task, TrialSettings(spec.trainer, spec.controller.low_fidelity, device, arguments.threads)
+        connection,
+        task,
+        TrialSettings(spec.trainer, spec.controller.low_fidelity, search.full_name, device, arguments.threads),
     )
 
 

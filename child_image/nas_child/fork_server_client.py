@@ -13,7 +13,10 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+from nas_api.rpc import trials_pb2 as pb
 
 from nas_child import process_tree
 from nas_child.task import DataShape
@@ -62,10 +65,20 @@ class TrialChannel:
         self.ended: asyncio.Future[TrialEnded] = asyncio.get_running_loop().create_future()
         """When the process and all that it left behind are gone. ForkServerDiedError: the fork server is, too."""
 
-    def assign(self, architecture: str, seed: int, *, first_training: bool = False) -> None:
-        """Gives the process what it waits for."""
-        assignment = {"architecture": architecture, "seed": seed, "first_training": first_training}
-        self._writer.write(json.dumps(assignment).encode() + b"\n")
+    def assign(self, assignment: pb.Assignment, final_directory: Path | None) -> None:
+        """Gives the process what it waits for. `final_directory`: where a final training leaves its files."""
+        final = None
+        if final_directory is not None:
+            settings = json.loads(assignment.final_training.settings)
+            final = {"settings": settings, "directory": str(final_directory)}
+        message = {
+            "trial": assignment.trial_id,
+            "architecture": assignment.architecture,
+            "seed": assignment.seed,
+            "first_training": assignment.first_training,
+            "final": final,
+        }
+        self._writer.write(json.dumps(message).encode() + b"\n")
 
     def stop_early(self) -> None:
         """Has the next `report` of the task raise `StopTrial`."""
@@ -97,6 +110,11 @@ class ForkServerClient:
     def is_running(self) -> bool:
         """Whether it can start trials."""
         return self._connection is not None and self._is_ready
+
+    @property
+    def scratch(self) -> Path:
+        """A directory that is removed when the fork server ends."""
+        return Path(self._scratch)
 
     @property
     def pid(self) -> int | None:

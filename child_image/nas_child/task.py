@@ -55,6 +55,22 @@ class Trial:
     data_fraction: float = 1.0
     """Part of the training samples to train on, less than 1 only in a first training of `spec.controller.lowFidelity`.
     The `epochs` are then those of the first training, too."""
+    final_directory: Path | None = None
+    """In a final training of `spec.finalTraining` an empty directory: what is left there, weights for example, is kept
+    with the search. `trainer` has the settings of that training then. None: the trial is one of the search."""
+    number: int = 0
+    """Of the trial, from 1 on."""
+    search: str = ""
+    """`namespace/name` of the search."""
+
+    @property
+    def final(self) -> bool:
+        """Whether this is a final training (`spec.finalTraining`): train to the end, and measure on the test set too.
+
+        Report what you measure there under names that begin with `test_`: they are shown, and nothing is chosen by
+        them. The reward is made as in the search.
+        """
+        return self.final_directory is not None
 
     @property
     def chosen(self) -> dict[str, Any]:

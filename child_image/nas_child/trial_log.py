@@ -120,6 +120,6 @@ class TrialLog:
         logger.warning("cannot write %s: %s; what the trial writes is lost", self._path, error.strerror)
 
 
-def log_path(directory: Path, trial: int) -> Path:
-    """Where the log of a trial is kept."""
-    return directory / "trials" / f"{trial:06}.log"
+def log_path(directory: Path, trial: int, training: int = 0) -> Path:
+    """Where the log of a trial is kept, or of a final training."""
+    return directory / "final" / f"{training:06}.log" if training else directory / "trials" / f"{trial:06}.log"

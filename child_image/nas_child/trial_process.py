@@ -23,6 +23,7 @@ import torch
 from nas_api.architectures import parse_architecture
 from nas_api.spec import LowFidelity, Trainer
 from nas_api.spec.base import parse_quantity
+from nas_api.spec.final_training import trainer_with
 from pydantic import ValidationError
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
@@ -37,6 +38,7 @@ class TrialSettings:
 
     trainer: Trainer
     low_fidelity: LowFidelity
+    search: str
     device: torch.device
     threads: int
 
@@ -68,9 +70,21 @@ def run_trial(task: Task, settings: TrialSettings, channel: socket.socket, log: 
         low = settings.low_fidelity
         trainer = trainer.model_copy(update={"epochs": low.epochs or trainer.epochs})
         fraction = low.data_fraction
-    result = _train(
-        task, Trial(architecture, seed, trainer, settings.device, directory, fraction), make_report(channel)
+    final_directory = None
+    if (final := assignment["final"]) is not None:
+        trainer, final_directory = trainer_with(trainer, final["settings"]), Path(final["directory"])
+    trial = Trial(
+        architecture,
+        seed,
+        trainer,
+        settings.device,
+        directory,
+        fraction,
+        final_directory,
+        number=assignment["trial"],
+        search=settings.search,
     )
+    result = _train(task, trial, make_report(channel))
     returned = time.monotonic()
     if os.getpid() != pid:
         return  # the task forked, and this copy has come back from it too

@@ -3,10 +3,12 @@
 import asyncio
 import json
 import logging
+import shutil
 import signal
+import tempfile
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -23,6 +25,7 @@ from nas_child.process_tree import signal_name
 from nas_child.series import Point, Series
 from nas_child.task import FailureReason
 from nas_child.trial_log import TrialLog, log_path
+from nas_child.upload import Upload
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +48,8 @@ class Completed:
     outcome: pb.Outcome.ValueType
     reason: str = ""
     message: str = ""
+    weights_bytes: int = 0
+    """That a final training has left, and that were uploaded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +114,17 @@ class TrialRun:
         self._metric = spec.reward.metric
         self._measured = asyncio.Event()
         self._logs = logs
-        self._timeout = parse_duration(spec.trainer.timeout).total_seconds() if spec.trainer.timeout else None
-        self._timeout_text = spec.trainer.timeout
+        self._final = assignment.final_training if assignment.HasField("final_training") else None
+        self._final_directory: Path | None = None
+        self.name = f"trial {assignment.trial_id}"
+        """In messages."""
+        if self._final is not None:
+            self.name = f"final training {self._final.training}, of trial {assignment.trial_id},"
+            self._timeout: float | None = self._final.timeout_seconds or None
+            self._timeout_text = "spec.finalTraining.timeout"
+        else:
+            self._timeout = parse_duration(spec.trainer.timeout).total_seconds() if spec.trainer.timeout else None
+            self._timeout_text = f"spec.trainer.timeout ({spec.trainer.timeout})"
         self._cleaned_up: asyncio.Task[None] | None = None
 
     async def run(self) -> End:
@@ -128,9 +142,13 @@ class TrialRun:
         log.close_write_end()
         heartbeats = asyncio.create_task(self._send_heartbeats())
         try:
-            assigned = self.assignment
-            channel.assign(assigned.architecture, assigned.seed, first_training=assigned.first_training)
-            return await self._supervise(channel, kills_before)
+            if self._final is not None:
+                self._final_directory = Path(tempfile.mkdtemp(prefix="final-", dir=self._server.scratch))
+            channel.assign(self.assignment, self._final_directory)
+            end = await self._supervise(channel, kills_before)
+            if isinstance(end, Completed) and end.outcome == pb.SUCCEEDED and self._final is not None:
+                return await self._upload(end, self._final)
+            return end
         finally:
             self.seconds = (self.returned_at or time.monotonic()) - began
             heartbeats.cancel()
@@ -163,6 +181,27 @@ class TrialRun:
         finally:
             end.cancel()
 
+    async def _upload(self, end: Completed, final: pb.FinalTraining) -> End:
+        """Sends what a final training has left. The heartbeats go on."""
+        assert self._final_directory is not None
+        upload = Upload(self._client, self.assignment.lease, self._worker_id)
+        task = asyncio.create_task(upload.send(self._final_directory, final.max_weights_bytes))
+        try:
+            waited: set[asyncio.Future[Any]] = {task, self.order}
+            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                release = self.order.result() is Order.RELEASE
+                return Released("asked to give it back", lost=False) if release else Abandoned()
+            sent = task.result()
+        except (CallRefusedError, OSError) as error:
+            logger.warning("%s: %s; its weights are not kept", self.name, error)
+            return replace(end, message=f"its weights are not kept: {error}")
+        finally:
+            task.cancel()
+        if sent is None:
+            return Abandoned()
+        return replace(end, message=sent.problem, weights_bytes=sent.size)
+
     async def _watch(self, channel: TrialChannel, kills_before: int) -> End:
         """What becomes of a trial that is left alone."""
         result = asyncio.create_task(self._read(channel))
@@ -185,7 +224,7 @@ class TrialRun:
         return Completed(
             pb.FAILED,
             FailureReason.TIMED_OUT,
-            f"the trial took longer than spec.trainer.timeout ({self._timeout_text}); {progress}",
+            f"the trial took longer than {self._timeout_text}; {progress}",
         )
 
     async def _read(self, channel: TrialChannel) -> dict[str, Any] | None:
@@ -241,14 +280,16 @@ class TrialRun:
             if channel.ended.exception() is None and (left := channel.ended.result().left):
                 logger.info("trial %d: killed %d processes that it left", self.assignment.trial_id, left)
             channel.close()
+        if self._final_directory is not None:
+            await asyncio.to_thread(shutil.rmtree, self._final_directory, ignore_errors=True)
         await log.finish()
 
     def _open_log(self) -> TrialLog:
         assignment = self.assignment
         now = datetime.now(UTC).isoformat(timespec="seconds")
         return TrialLog(
-            log_path(self._logs, assignment.trial_id) if self._logs else None,
-            f"--- trial {assignment.trial_id}, attempt {assignment.attempt}, worker {self._worker_id}, {now} ---",
+            log_path(self._logs, assignment.trial_id, assignment.final_training.training) if self._logs else None,
+            f"--- {self.name.rstrip(',')}, attempt {assignment.attempt}, worker {self._worker_id}, {now} ---",
         )
 
 

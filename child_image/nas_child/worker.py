@@ -232,6 +232,7 @@ class Worker:
                 outcome=end.outcome,
                 reason=end.reason,
                 message=end.message,
+                weights_bytes=end.weights_bytes,
                 measurements=[measurement(point) for point in run.series.whole(limit)],
                 train_seconds=run.seconds,
                 device_seconds=run.seconds,
@@ -247,6 +248,8 @@ class Worker:
 
     def _log(self, run: TrialRun, end: End, previous: TrialRun | None) -> None:
         fields: dict[str, Any] = {"trial": run.assignment.trial_id, "seconds": round(run.seconds, 3)}
+        if run.assignment.HasField("final_training"):
+            fields["final_training"] = run.assignment.final_training.training
         if run.first_step_at is not None and previous is not None and previous.returned_at is not None:
             fields["turnaround_ms"] = round((run.first_step_at - previous.returned_at) * 1000, 1)
         level = logging.INFO
@@ -262,9 +265,7 @@ class Worker:
         last = run.series.last
         if last is not None and not words:
             words = f": step {last.step}, " + ", ".join(f"{name} {value:.4g}" for name, value in last.metrics.items())
-        logger.log(
-            level, "trial %d %s after %.1f s%s", run.assignment.trial_id, outcome, run.seconds, words, extra=fields
-        )
+        logger.log(level, "%s %s after %.1f s%s", run.name, outcome, run.seconds, words, extra=fields)
 
     async def _unless_stopped(self, work: Coroutine[Any, Any, T], grace: bool = False) -> T:
         """The result of `work`, cancelled when the worker is stopped, or with `grace` when its grace period ends."""

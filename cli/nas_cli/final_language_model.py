@@ -16,7 +16,7 @@ from nas_child.training import LanguageModelEpoch, evaluate_language_model, trai
 from nas_child.training.language_model import check_length, perplexity
 
 from nas_cli.failure import Failure
-from nas_cli.trained import LanguageModelMetrics, save
+from nas_child.trained import LanguageModelMetrics, save
 
 
 def train_final_language_model(
@@ -36,7 +36,7 @@ def train_final_language_model(
         search: the manifest: data and trainer.
         cell: what to train.
         place: where to train.
-        directory: where to write, see `nas_cli.trained`.
+        directory: where to write, see `nas_child.trained`.
         known: the fields of the metrics that are the same for every kind of network, `epochs` among them.
         show: tells of an epoch. It raises if the training loss is not finite.
 

@@ -20,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from nas_cli.failure import BadInput, Failure
 from nas_cli.final_language_model import train_final_language_model
 from nas_cli.running.placement import count_cores
-from nas_cli.trained import ClassifierMetrics, Metrics, save
+from nas_child.trained import ClassifierMetrics, Metrics, save
 
 Show = Callable[[int, float, str], None]
 """Tells of an epoch: its number, its training loss, and what was measured after it, in words."""
@@ -43,7 +43,7 @@ def train_to_the_end(
         architecture: its architecture, of a kind that a built-in task trains.
         epochs: of training.
         device: `auto`, `cpu` or `cuda`.
-        directory: where to write, see `nas_cli.trained`.
+        directory: where to write, see `nas_child.trained`.
         console: where to show the progress.
 
     Raises:

@@ -19,6 +19,7 @@ from nas_controller.journal.journal import JournalError, JournalInUseError, Stor
 from nas_controller.journal.sqlite import SqliteJournal
 from nas_controller.service.coordinator import Coordinator
 from nas_controller.service.server import CannotListenError, start_server
+from nas_controller.weight_store import WeightStore
 
 logger = logging.getLogger("nas_controller")
 
@@ -66,8 +67,9 @@ def main() -> int:
         ):
             # Process 1 of a container inherits orphans, and nobody else would reap them.
             signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-            engine = Engine(manifest, journal, runner)
-            asyncio.run(_serve(engine, runner, options.certificates, options.listen, options.address_file))
+            weights = WeightStore(options.state / "weights")
+            engine = Engine(manifest, journal, runner, weights=weights)
+            asyncio.run(_serve(engine, runner, weights, options.certificates, options.listen, options.address_file))
     except (JobRunnerDiedError, StorageError) as error:
         return _tell(error, 1)
     except (ManifestError, JournalError, CertificatesError, CannotListenError, ValueError) as error:
@@ -98,10 +100,15 @@ def _open_journal(path: Path, search: str) -> SqliteJournal:
 
 
 async def _serve(
-    engine: Engine, runner: JobRunnerProcess, certificates: Path, listen: str, address_file: Path | None
+    engine: Engine,
+    runner: JobRunnerProcess,
+    weights: WeightStore,
+    certificates: Path,
+    listen: str,
+    address_file: Path | None,
 ) -> None:
     coordinator = Coordinator(engine, runner)
-    server, address = await start_server(coordinator, certificates, listen)
+    server, address = await start_server(coordinator, weights, certificates, listen)
     stop = asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signum, stop.set)

@@ -51,6 +51,7 @@ class OpenTraining:
     sampled: SampledTrial
     lost: int = 0  # workers that were lost with it
     holder: str | None = None  # the lease that holds it
+    last: str = ""  # the lease that held it last
 
 
 class FinalStage:
@@ -236,11 +237,13 @@ class FinalStage:
     def hold(self, training: OpenTraining, token: str) -> None:
         """A lease takes a pending training."""
         self._pending.remove(training)
-        training.holder = token
+        training.holder = training.last = token
 
     def grant(self, training: OpenTraining, lease: Lease) -> "Future[None]":
         """Begins a lease, or takes one that expired up again."""
         self._leases.grant(lease)
+        if training.last != lease.token and self._weights is not None:
+            self._weights.discard(training.last)  # its worker is gone
         self.hold(training, lease.token)
         return self._journal.write(
             LeaseGranted(
@@ -281,6 +284,8 @@ class FinalStage:
         """
         training = self._open.get(lease.training)
         if training is None or training.holder not in (lease.token, None):
+            if self._weights is not None:
+                self._weights.discard(lease.token)
             return None
         written = self._finish(training, lease.token, lease.worker, result)
         if self._leases.get(lease.token) is not None:

@@ -1,7 +1,7 @@
 """The two ways to divide a data set.
 
 A search trains on one part of the training set and is rewarded on the other: `load_search_data` opens no test file.
-Only the final training of a chosen architecture, `load_final_data`, reads the test set.
+Only the final training of a chosen architecture, `load_final_data` and `load_test_data`, reads the test set.
 """
 
 from pathlib import Path
@@ -72,6 +72,15 @@ def load_final_data(dataset: Dataset, cache: Path) -> Division:
         TaskError: the data is missing or corrupt, or the two do not belong together.
     """
     training = read(dataset, "train", cache)
+    return Division.of(training, load_test_data(dataset, training, cache))
+
+
+def load_test_data(dataset: Dataset, training: LabelledImages, cache: Path) -> LabelledImages:
+    """The test set of `dataset`, as it goes with a training set.
+
+    Raises:
+        TaskError: it is missing or corrupt, or does not belong to `training`.
+    """
     test = read(dataset, "test", cache)
     if test.shape != training.shape:
         raise TaskError(
@@ -82,7 +91,7 @@ def load_final_data(dataset: Dataset, cache: Path) -> Division:
             f"{dataset.path}: label {test.classes - 1} of the test set is out of range: the training set has the "
             f"labels 0 to {training.classes - 1}"
         )
-    return Division.of(training, LabelledImages(test.images, test.labels, training.classes))
+    return LabelledImages(test.images, test.labels, training.classes)
 
 
 def split(labels: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor]:

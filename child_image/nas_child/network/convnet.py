@@ -26,13 +26,14 @@ class ConvolutionalNetwork(nn.Module):
     `layers[i]` is layer i of the architecture.
     """
 
-    def __init__(self, architecture: ConvNet, image: ImageShape, classes: int) -> None:
+    def __init__(self, architecture: ConvNet, image: ImageShape, classes: int, epsilon: float = 1e-5) -> None:
         """Builds the network with random weights (He et al. 2015 for the convolutions).
 
         Args:
             architecture: what to build.
             image: shape of one image. Only the number of its channels is built in.
             classes: number of classes.
+            epsilon: what batch normalisation adds to the variance.
         """
         super().__init__()
         self.inputs = [layer.inputs for layer in architecture.layers]
@@ -45,6 +46,8 @@ class ConvolutionalNetwork(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            elif isinstance(module, nn.BatchNorm2d):
+                module.eps = epsilon
 
     def forward(self, images: Tensor) -> Tensor:
         """Scores of the classes before the softmax, (batch, classes), for images (batch, channels, height, width)."""

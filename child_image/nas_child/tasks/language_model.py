@@ -6,7 +6,8 @@ import torch
 from nas_api.architectures import CellNode, RecurrentCell
 from nas_api.spec.trainer import Trainer
 
-from nas_child.data.text_division import TextDivision, load_search_text
+from nas_child.data.text_division import TextDivision, load_search_text, load_test_text
+from nas_child.final_training import known_metrics, train_language_model_to_the_end
 from nas_child.network import LanguageModelNetwork
 from nas_child.task import FailureReason, Report, Task, Trial, TrialFailure, check_finite
 from nas_child.training import LanguageModelEpoch, train_language_model
@@ -27,15 +28,17 @@ _SMALL = RecurrentCell(
 class LanguageModelTask(Task):
     """Trains recurrent networks to tell the next token of a text, and measures them on a validation text.
 
-    Reports `train_loss`, `val_loss` (both in nats a token) and `val_perplexity` after each epoch.
+    Reports `train_loss`, `val_loss` (both in nats a token) and `val_perplexity` after each epoch, and in
+    a final training `test_loss` and `test_perplexity` of the best epoch's weights with the last one.
     """
 
     data: TextDivision
     trainer: Trainer
+    cache: Path
 
     def prepare(self, trainer: Trainer, seed: int, cache: Path) -> None:  # noqa: ARG002 - nothing is chosen at random
         """Loads the training and the validation text, and says which they are."""
-        self.trainer = trainer
+        self.trainer, self.cache = trainer, cache
         self.data = load_search_text(trainer.dataset, trainer.language_model, cache)
         check_length("training", self.data.training, trainer)
         check_length("validation", self.data.validation, trainer)
@@ -58,13 +61,13 @@ class LanguageModelTask(Task):
         """
 
         def on_epoch(result: LanguageModelEpoch) -> None:
-            metrics = {
-                "train_loss": result.train_loss,
-                "val_loss": result.loss,
-                "val_perplexity": result.perplexity,
-            }
+            metrics = _metrics(result)
             check_finite(result.epoch, metrics)
-            report(result.epoch, **metrics)
+            results.append(result)
+            if not (trial.final and result.epoch == trial.epochs):
+                report(result.epoch, **metrics)
+
+        results: list[LanguageModelEpoch] = []
 
         architecture = trial.architecture
         if not isinstance(architecture, RecurrentCell):
@@ -73,5 +76,25 @@ class LanguageModelTask(Task):
                 f"language-model trains architectures of type RecurrentCell, and this is a {architecture.type}",
             )
         torch.manual_seed(trial.seed)
+        trainer = trial.trainer
+        if trial.final_directory is not None:
+            test = load_test_text(trainer.dataset, trainer.language_model, self.cache, self.data.vocabulary)
+            final = train_language_model_to_the_end(
+                architecture,
+                self.data,
+                test,
+                trainer,
+                trial.device,
+                known_metrics(trial),
+                trial.final_directory,
+                on_epoch,
+            )
+            tested = {"test_loss": final.test_loss, "test_perplexity": final.test_perplexity}
+            report(trial.epochs, **_metrics(results[-1]), **tested)
+            return
         network = LanguageModelNetwork(architecture, trial.trainer.language_model, len(self.data.vocabulary))
         train_language_model(network, self.data, trial.trainer, trial.epochs, trial.device, on_epoch)
+
+
+def _metrics(result: LanguageModelEpoch) -> dict[str, float]:
+    return {"train_loss": result.train_loss, "val_loss": result.loss, "val_perplexity": result.perplexity}

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nas_child.data.division import Division
+from nas_child.data.reading import LabelledImages
 from nas_child.data.standardization import Standardization
 from nas_child.training.batches import Augmentation, Batches, augment
 from nas_child.training.optimizer import build_optimizer, set_learning_rate
@@ -106,6 +107,22 @@ def train(
         history.append(result)
         on_epoch(result)
     return Training(history, data.standardization)
+
+
+def evaluate(
+    network: nn.Module, samples: LabelledImages, data: Division, trainer: Trainer, device: torch.device
+) -> tuple[float, float]:
+    """Mean cross-entropy and accuracy over other samples than those of `data`, measured as `train` does.
+
+    Args:
+        network: that was trained with `data`, on `device`.
+        samples: what to measure on.
+        data: whose standardisation the network expects.
+        trainer: batch size and precision.
+        device: where to work.
+    """
+    batches = Batches(samples, trainer.batch_size, device)
+    return _evaluate(network, batches, data.standardization.on(device), half_precision(trainer, device))
 
 
 def _evaluate(

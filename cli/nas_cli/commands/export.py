@@ -49,7 +49,7 @@ def export(
     from rich.markup import escape
 
     from nas_cli.results import architecture_of, open_results
-    from nas_cli.trained import load_metrics
+    from nas_child.trained import load_metrics
 
     with open_results(state) as results:
         record = results.trial(trial)

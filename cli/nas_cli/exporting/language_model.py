@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from nas_cli.exporting.exported import load_network
 from nas_cli.failure import Failure
-from nas_cli.trained import VOCABULARY, WEIGHTS, load_metrics, write_vocabulary
+from nas_child.trained import VOCABULARY, WEIGHTS, load_metrics, write_vocabulary
 
 _TOLERANCE = 1e-4
 

@@ -13,7 +13,7 @@ from nas_controller.data_shape import DataShape
 from safetensors.torch import load_file
 from torch import Tensor
 
-from nas_cli.trained import WEIGHTS, load_metrics
+from nas_child.trained import WEIGHTS, load_metrics
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,15 @@ from collections.abc import Iterable
 from nas_api.architectures import ImageShape
 from nas_api.rpc import trials_pb2 as pb
 
+from nas_controller.best_trainings import last_metrics
 from nas_controller.data_shape import DataShape
-from nas_controller.journal.journal import Measurement, TrialRecord, TrialState
+from nas_controller.journal.journal import FinalTrainingRecord, Measurement, TrialRecord, TrialState
 from nas_controller.trial_result import TrialResult
 
 # A task that reports more often than this has its series thinned by its worker.
 MAX_MEASUREMENTS = 20_000
 MAX_METRICS = 100
+MAX_PIECE_BYTES = 2**20
 MAX_NAME = 253
 MAX_TEXT = 4096
 
@@ -69,10 +71,24 @@ def result_of(request: pb.CompleteRequest) -> TrialResult:
         state,
         measurements_of(request.measurements),
         reason=check_name("reason", request.reason or "Unknown") if failed else "",
-        message=request.message[:MAX_TEXT] if failed else "",
+        message=request.message[:MAX_TEXT] if state is not TrialState.STOPPED_EARLY else "",
         train_seconds=max(0.0, request.train_seconds),
         device_seconds=max(0.0, request.device_seconds),
+        weights_bytes=request.weights_bytes,
     )
+
+
+def check_upload(request: pb.UploadRequest, largest: int) -> None:
+    """Raises MalformedError if a piece is none, or of more than `largest` bytes."""
+    if not 0 < request.total_bytes <= largest:
+        raise MalformedError(
+            f"total_bytes must be from 1 to finalTraining.maxWeightsSize ({largest}): {request.total_bytes}"
+        )
+    if len(request.data) > MAX_PIECE_BYTES or request.offset + len(request.data) > request.total_bytes:
+        raise MalformedError(
+            f"data must be at most {MAX_PIECE_BYTES} bytes, and end at total_bytes: {len(request.data)} bytes at "
+            f"{request.offset} of {request.total_bytes}"
+        )
 
 
 def shape_of(request: pb.RegisterRequest) -> DataShape | None:
@@ -96,8 +112,20 @@ def shape_message(shape: DataShape | None) -> pb.DataShape | None:
     return None if shape is None else pb.DataShape(**shape.image._asdict(), classes=shape.classes)
 
 
-def trial_message(record: TrialRecord) -> pb.Trial:
-    """A trial as `SearchService` tells it."""
+def final_message(record: FinalTrainingRecord | None) -> pb.FinalResult | None:
+    """The final training of a trial that counts, as `SearchService` tells it."""
+    if record is None:
+        return None
+    return pb.FinalResult(
+        training=record.planned.training,
+        settings=record.planned.settings,
+        reward=record.reward or 0.0,
+        metrics=last_metrics(record),
+    )
+
+
+def trial_message(record: TrialRecord, final: FinalTrainingRecord | None = None) -> pb.Trial:
+    """A trial as `SearchService` tells it. `final`: the training that counts of its second stage."""
     return pb.Trial(
         trial_id=record.sampled.trial,
         sequence=record.sequence,
@@ -116,4 +144,5 @@ def trial_message(record: TrialRecord) -> pb.Trial:
         parameters=record.sampled.parameters,
         flops=record.sampled.flops,
         replay_of=record.replay_of or 0,
+        final_result=final_message(final),
     )

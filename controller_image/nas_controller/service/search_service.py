@@ -15,6 +15,7 @@ from nas_controller.progress import Verdict
 from nas_controller.service.authorization import authorize_admin
 from nas_controller.service.coordinator import Coordinator, Worker
 from nas_controller.service.messages import MAX_TEXT, shape_message, trial_message
+from nas_controller.weight_store import WeightStore
 
 Context = aio.ServicerContext[Any, Any]
 
@@ -25,8 +26,9 @@ _BEST = 10
 class SearchService(rpc.SearchServiceServicer):
     """Tells how a search stands, and changes its state."""
 
-    def __init__(self, coordinator: Coordinator) -> None:
+    def __init__(self, coordinator: Coordinator, weights: WeightStore) -> None:
         self._coordinator = coordinator
+        self._weights = weights
 
     @property
     def _engine(self) -> Engine:
@@ -106,21 +108,26 @@ class SearchService(rpc.SearchServiceServicer):
             trials_failed=progress.counts.get(TrialState.FAILED, 0),
             trials_stopped_early=progress.counts.get(TrialState.STOPPED_EARLY, 0),
             trials_replayed=progress.replayed,
-            trials_leased=len(engine.leases),
-            trials_pending=engine.pending,
+            trials_leased=sum(not lease.training for lease in engine.leases.held()),
+            trials_pending=0 if engine.final_stage.ending is not None else engine.pending,
             max_trials=engine.manifest.spec.budget.max_trials or 0,
             updates=engine.version,
             baseline=update.statistics.baseline if update else None,
             entropy=update.statistics.entropy if update else None,
             version_lag=update.lag if update else 0,
-            best=[trial_message(record) for record in engine.journal.best(limit=_BEST)],
+            best=[
+                trial_message(record, engine.final_stage.best(record.sampled.trial))
+                for record in engine.journal.best(limit=_BEST)
+            ],
             workers=[self._worker(worker) for worker in self._coordinator.workers.values()],
             elapsed_seconds=progress.active_seconds,
             device_seconds=progress.device_seconds,
             sequence=engine.last_sequence,
-            journal_problem=engine.journal.problem(),
+            journal_problem=engine.journal.problem() or self._weights.problem,
             leases_expired=progress.leases_expired,
             data_shape=shape_message(engine.data_shape),
+            final_trainings=engine.final_stage.total,
+            final_trainings_finished=engine.final_stage.finished,
             uptime_seconds=time.monotonic() - self._coordinator.started_at,
         )
 

@@ -9,6 +9,7 @@ from nas_api.rpc import trials_pb2_grpc as rpc
 from nas_controller.service.coordinator import Coordinator
 from nas_controller.service.search_service import SearchService
 from nas_controller.service.trial_service import TrialService
+from nas_controller.weight_store import WeightStore
 
 # Several times the most workers: gRPC cancels what exceeds it, and thousands may reconnect at once after a restart.
 _MAX_PENDING_REQUESTS = 50_000
@@ -19,11 +20,14 @@ class CannotListenError(Exception):
     """The address cannot be listened on."""
 
 
-async def start_server(coordinator: Coordinator, certificates: Path, listen: str) -> tuple[aio.Server, str]:
+async def start_server(
+    coordinator: Coordinator, weights: WeightStore, certificates: Path, listen: str
+) -> tuple[aio.Server, str]:
     """Starts to serve.
 
     Args:
         coordinator: what the services speak to.
+        weights: where what final trainings leave is kept.
         certificates: directory with ca.crt, tls.crt and tls.key.
         listen: HOST:PORT; port 0 takes a free one.
 
@@ -45,8 +49,8 @@ async def start_server(coordinator: Coordinator, certificates: Path, listen: str
             ("grpc.keepalive_permit_without_calls", 1),
         ]
     )
-    rpc.add_TrialServiceServicer_to_server(TrialService(coordinator), server)
-    rpc.add_SearchServiceServicer_to_server(SearchService(coordinator), server)
+    rpc.add_TrialServiceServicer_to_server(TrialService(coordinator, weights), server)
+    rpc.add_SearchServiceServicer_to_server(SearchService(coordinator, weights), server)
     try:
         port = server.add_secure_port(listen, server_credentials(certificates))
     except RuntimeError as error:

@@ -1,5 +1,6 @@
 """`TrialService`: what workers call. Every call is unary and idempotent, see trials.proto."""
 
+import asyncio
 import logging
 import math
 import time
@@ -17,7 +18,15 @@ from nas_controller.leases import Ending
 from nas_controller.seeding import derived_seed
 from nas_controller.service.authorization import authorize_worker
 from nas_controller.service.coordinator import Coordinator, Grant, Worker
-from nas_controller.service.messages import MalformedError, check_name, measurements_of, result_of, shape_of
+from nas_controller.service.messages import (
+    MalformedError,
+    check_name,
+    check_upload,
+    measurements_of,
+    result_of,
+    shape_of,
+)
+from nas_controller.weight_store import WeightStore
 
 logger = logging.getLogger(__name__)
 
@@ -33,8 +42,10 @@ _REPORTS_PER_SECOND = 500
 class TrialService(rpc.TrialServiceServicer):
     """Hands out architectures and takes their results."""
 
-    def __init__(self, coordinator: Coordinator) -> None:
+    def __init__(self, coordinator: Coordinator, weights: WeightStore) -> None:
         self._coordinator = coordinator
+        self._weights = weights
+        self._verifying: set[str] = set()  # tokens of leases whose upload is being made durable
 
     @property
     def _engine(self) -> Engine:
@@ -108,12 +119,44 @@ class TrialService(rpc.TrialServiceServicer):
         if worker is None:  # the controller was started anew: the worker registers when it has trained
             worker = self._coordinator.register(lease.worker, identity.pool, "")
         self._coordinator.renew(lease)
-        if self._engine.verdict.final or worker.release_now:
+        if not self._engine.wants(lease) or worker.release_now:
             return pb.ReportReply(action=pb.ReportReply.RELEASE)
         stops, durable = self._engine.report(lease, measurements)
         if measurements:
             await self._coordinator.commits.wrap(durable)
         return pb.ReportReply(action=pb.ReportReply.STOP_EARLY if stops else pb.ReportReply.CONTINUE)
+
+    async def Upload(self, request: pb.UploadRequest, context: Context) -> pb.UploadReply:  # noqa: N802
+        """Takes a piece of what a final training leaves."""
+        await self._authorize(context, request.worker_id, request.lease)
+        self._coordinator.see(request.worker_id)
+        try:
+            check_upload(request, self._engine.final_stage.max_weights_bytes())
+        except MalformedError as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+            raise AssertionError from error
+        lease = self._engine.leases.get(request.lease) or self._engine.revive(request.lease, request.worker_id)
+        if lease is None or lease.worker != request.worker_id or not lease.training or not self._engine.wants(lease):
+            return pb.UploadReply(abandon=True)
+        self._coordinator.renew(lease)
+        if request.lease in self._verifying:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "what was uploaded is being made durable: try again")
+        try:
+            received = self._weights.receive(request.lease, request.offset, request.data, request.total_bytes)
+            if received == request.total_bytes:
+                self._verifying.add(request.lease)
+                try:
+                    sound = await asyncio.to_thread(
+                        self._weights.verify, request.lease, request.total_bytes, request.sha256
+                    )
+                finally:
+                    self._verifying.discard(request.lease)
+                received = received if sound else 0
+        except OSError as error:
+            # It may be mended while nobody looks: the worker tries again.
+            await context.abort(grpc.StatusCode.UNAVAILABLE, f"the weights cannot be written: {error.strerror}")
+            raise AssertionError from error
+        return pb.UploadReply(received=received)
 
     async def Complete(self, request: pb.CompleteRequest, context: Context) -> pb.CompleteReply:  # noqa: N802
         """Takes the result of a lease."""
@@ -132,7 +175,15 @@ class TrialService(rpc.TrialServiceServicer):
         if finished:
             await self._coordinator.commits.wrap(self._engine.journal.write())  # until the first one is durable
             return pb.CompleteReply(status=pb.CompleteReply.DUPLICATE)
-        durable = self._engine.complete(lease, result) if lease.worker == request.worker_id else None
+        if result.weights_bytes and lease.training and result.weights_bytes != self._weights.size(request.lease):
+            await context.abort(
+                grpc.StatusCode.FAILED_PRECONDITION, f"{result.weights_bytes} bytes of weights were not uploaded"
+            )
+        try:
+            durable = self._engine.complete(lease, result) if lease.worker == request.worker_id else None
+        except OSError as error:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, f"the weights cannot be kept: {error.strerror}")
+            raise AssertionError from error
         if durable is None:
             return pb.CompleteReply(status=pb.CompleteReply.FENCED)
         self._coordinator.completed(lease.worker)
@@ -179,15 +230,26 @@ class TrialService(rpc.TrialServiceServicer):
         recorded = self._engine.journal.ended_lease(token)
         if recorded is None:
             return None, False
-        lease = leases.Lease(token, recorded.trial, recorded.worker, token, 0, 0.0, 0.0)
+        lease = leases.Lease(token, recorded.trial, recorded.worker, token, 0, 0.0, 0.0, recorded.training)
         return lease, recorded.reason == "Finished"
 
     def _assignment(self, grant: Grant) -> pb.Assignment:
+        seed = derived_seed(self._engine.manifest.spec.seed, grant.trial.trial)
+        stage, final = self._engine.final_stage, None
+        if (training := stage.get(grant.lease.training)) is not None:
+            seed = derived_seed(seed, training.planned.repeat)
+            final = pb.FinalTraining(
+                training=training.planned.training,
+                settings=training.planned.settings,
+                timeout_seconds=stage.timeout_seconds(),
+                max_weights_bytes=stage.max_weights_bytes(),
+            )
         return pb.Assignment(
             lease=grant.lease.token,
             trial_id=grant.trial.trial,
             architecture=grant.trial.architecture,
-            seed=derived_seed(self._engine.manifest.spec.seed, grant.trial.trial),
+            seed=seed,
             attempt=grant.lease.attempt,
+            final_training=final,
             first_training=leases.is_of_first_training(grant.lease.token),
         )

@@ -1,4 +1,4 @@
-"""`Trained`: an architecture that `nas train` has trained to the end, as it lies in the state directory."""
+"""An architecture that was trained to the end, by a second stage or by `nas train`, as it lies in a directory."""
 
 import json
 from abc import ABC, abstractmethod
@@ -44,6 +44,10 @@ class ClassifierMetrics(Metrics):
     """Of each channel over the training set, of pixels from 0 to 1."""
     deviation: tuple[float, ...]
     """Standard deviation, likewise."""
+    batch_norm_epsilon: float = 1e-5
+    """What batch normalisation adds to the variance."""
+    val_accuracy: float | None = None
+    """After the last epoch. None: the validation samples were trained on, too."""
 
     @property
     def result(self) -> str:
