@@ -1,7 +1,6 @@
 """Trains the architecture of a trial to the end, as the paper does with the best one (section 4.1)."""
 
 import math
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,15 +11,16 @@ from nas_api.architectures import Architecture, ConvNet, RecurrentCell
 from nas_api.spec import NASSearch
 from nas_child.data.cache import default_cache
 from nas_child.data.division import load_final_data
-from nas_child.network import ConvolutionalNetwork
-from nas_child.training import EpochResult, train
+from nas_child.data.text_division import load_search_text, load_test_text
+from nas_child.final_training import train_classifier_to_the_end, train_language_model_to_the_end
+from nas_child.task import TrialFailure
+from nas_child.trained import Metrics
+from nas_child.training import EpochResult, LanguageModelEpoch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from nas_cli.failure import BadInput, Failure
-from nas_cli.final_language_model import train_final_language_model
 from nas_cli.running.placement import count_cores
-from nas_child.trained import ClassifierMetrics, Metrics, save
 
 Show = Callable[[int, float, str], None]
 """Tells of an epoch: its number, its training loss, and what was measured after it, in words."""
@@ -69,7 +69,7 @@ def train_to_the_end(
             case ConvNet():
                 return _train_classifier(search, architecture, place, directory, known, show)
             case RecurrentCell():
-                return train_final_language_model(search, architecture, place, directory, known, show)
+                return _train_language_model(search, architecture, place, directory, known, show)
     raise BadInput(
         f"trial {trial} is a {architecture.type}, which no built-in task trains: train it with your own code"
     )
@@ -103,27 +103,33 @@ def _train_classifier(
     search: NASSearch, architecture: ConvNet, place: torch.device, directory: Path, known: dict[str, Any], show: Show
 ) -> Metrics:
     """On the whole training set. Validation samples are no longer needed: the last weights count."""
-    began = time.monotonic()
     data = load_final_data(search.spec.trainer.dataset, default_cache())
-    network = ConvolutionalNetwork(architecture, data.training.shape, data.training.classes)
+    trainer = search.spec.trainer.model_copy(update={"epochs": known["epochs"]})
 
     def on_epoch(result: EpochResult) -> None:
         measured = f"test loss {result.loss:.4f}, test accuracy {result.accuracy:.4f}"
         show(result.epoch, result.train_loss, measured)
 
-    training = train(network, data, search.spec.trainer, known["epochs"], place, search.spec.seed, on_epoch)
-    last = training.history[-1]
-    metrics = ClassifierMetrics(
-        **known,
-        seconds=time.monotonic() - began,
-        test_accuracy=last.accuracy,
-        test_loss=last.loss,
-        mean=tuple(value / 255 for value in training.standardization.mean),
-        deviation=tuple(value / 255 for value in training.standardization.deviation),
-        history=[
-            {"epoch": r.epoch, "train_loss": r.train_loss, "test_loss": r.loss, "test_accuracy": r.accuracy}
-            for r in training.history
-        ],
+    return train_classifier_to_the_end(
+        architecture, data, None, trainer, place, search.spec.seed, known, directory, on_epoch
     )
-    save(directory, metrics, network.state_dict())
-    return metrics
+
+
+def _train_language_model(
+    search: NASSearch, cell: RecurrentCell, place: torch.device, directory: Path, known: dict[str, Any], show: Show
+) -> Metrics:
+    """The epoch that is best on the validation text counts."""
+    trainer = search.spec.trainer.model_copy(update={"epochs": known["epochs"]})
+    data = load_search_text(trainer.dataset, trainer.language_model, default_cache())
+    test = load_test_text(trainer.dataset, trainer.language_model, default_cache(), data.vocabulary)
+
+    def on_epoch(result: LanguageModelEpoch) -> None:
+        show(result.epoch, result.train_loss, f"validation perplexity {result.perplexity:.2f}")
+
+    try:
+        return train_language_model_to_the_end(cell, data, test, trainer, place, known, directory, on_epoch)
+    except TrialFailure as failure:
+        raise Failure(
+            f"trial {known['trial']} has no finite perplexity on the test text. Try a lower learning rate, with "
+            "--set spec.trainer.optimizer.learningRate=..."
+        ) from failure

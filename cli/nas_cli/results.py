@@ -1,14 +1,20 @@
 """`Results`: what a search has found so far, read from its state directory, whether or not it is running."""
 
+import json
+import tarfile
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from nas_api.architectures import Architecture, parse_architecture
 from nas_api.spec import NASSearch, Reward
+from nas_child.trained import METRICS
+from nas_controller.best_trainings import best_trainings
 from nas_controller.data_shape import DataShape
-from nas_controller.journal.journal import JournalError, JournalReader, TrialRecord, UpdateRecord
+from nas_controller.journal.journal import FinalTrainingRecord, JournalError, JournalReader, TrialRecord, UpdateRecord
 from nas_controller.progress import BUDGET_REASONS, Progress, Verdict
+from nas_controller.weight_store import kept_file
 
 from nas_cli.failure import BadInput, Failure
 from nas_cli.state_directory import StateDirectory
@@ -59,12 +65,72 @@ class Results:
         best = self.best(1)
         return Progress.recovered(self._journal.recover(), best[0].reward if best else None)
 
+    def final_trainings(self) -> list[FinalTrainingRecord]:
+        """The trainings of the second stage, by number, with their measurements."""
+        return self._journal.final_trainings()
+
+    def final_training(self, trial: int) -> FinalTrainingRecord | None:
+        """The one that counts of those of a trial, if one has succeeded."""
+        return best_trainings(self.final_trainings()).get(trial)
+
+    @contextmanager
+    def trained(self, trial: int) -> Iterator[Path]:
+        """A directory with weights and metrics of a trial trained to the end (see `nas_child.trained`), if it was.
+
+        Those of `nas train`, which somebody asked for, come before those of the second stage.
+
+        Raises:
+            Failure: what the second stage has kept cannot be read.
+        """
+        own, final = self.state.trained(trial), self.final_training(trial)
+        is_ours = final is not None and final.weights_bytes and not self.search.spec.trainer.is_user_task
+        if (own / METRICS).exists() or final is None or not is_ours:
+            yield own
+            return
+        with self._unpacked(final) as directory:
+            yield directory
+
+    @contextmanager
+    def kept_files(self, trial: int) -> Iterator[Path | None]:
+        """A directory with what a user's own task has left in the final training of a trial. None: nothing.
+
+        Raises:
+            Failure: it cannot be read.
+        """
+        final = self.final_training(trial)
+        if final is None or not final.weights_bytes or not self.search.spec.trainer.is_user_task:
+            yield None
+            return
+        with self._unpacked(final) as directory:
+            yield directory
+
+    @contextmanager
+    def _unpacked(self, final: FinalTrainingRecord) -> Iterator[Path]:
+        with tempfile.TemporaryDirectory(prefix="kubenas-") as directory:
+            archive = kept_file(self.state.weights, final.planned.training)
+            try:
+                with tarfile.open(archive) as tar:
+                    tar.extractall(directory, filter="data")
+            except (OSError, tarfile.TarError) as error:
+                number = final.planned.training
+                raise Failure(f"cannot read what final training {number} has left, in {archive}: {error}") from error
+            yield Path(directory)
+
     def verdict(self) -> Verdict | None:
         """How the search has ended: by its budget, because it failed or has converged. None: it has not."""
         recovered = self._journal.recover()
         stored = Verdict(recovered.search_state, recovered.search_reason, recovered.search_message)
         stays = stored.state == "FAILED" or (stored.final and stored.reason not in BUDGET_REASONS)
-        return self.progress().verdict(self.search.spec.budget) or (stored if stays else None)
+        verdict = self.progress().verdict(self.search.spec.budget) or (stored if stays else None)
+        if verdict is None or verdict.state != "SUCCEEDED":
+            return verdict
+        # With a second stage only the controller can say that it is done.
+        known = json.loads(recovered.facts.get("final_training", "null")) or {}
+        wanted = self.search.spec.final_training
+        done = known.get("spec") == (wanted.model_dump(mode="json", by_alias=True) if wanted else None)
+        if wanted is not None or known.get("spec"):
+            return stored if done and stored.final else None
+        return verdict
 
     def trial(self, reference: str) -> TrialRecord:
         """The trial of a number, or the one with the highest reward for `best`.

@@ -45,12 +45,17 @@ class StateDirectory:
         """The file in which the controller says where it listens."""
         return self.path / "controller.address"
 
+    @property
+    def weights(self) -> Path:
+        """What the trainings of the second stage have left."""
+        return self.path / "weights"
+
     def trial_log(self, trial: int) -> Path:
         """What the training of one architecture printed."""
         return self.logs / "trials" / f"{trial:06d}.log"
 
     def trained(self, trial: int) -> Path:
-        """Weights and metrics of an architecture trained to the end."""
+        """Weights and metrics of an architecture that `nas train` has trained to the end."""
         return self.path / "trained" / f"{trial:06d}"
 
     @classmethod

@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from nas_api.spec import NASSearch
-from nas_controller.journal.journal import TrialRecord, TrialState
+from nas_api.spec.final_training import describe_settings
+from nas_controller.best_trainings import best_trainings, last_metrics, metrics_of_test
+from nas_controller.journal.journal import FinalTrainingRecord, Measurement, TrialRecord, TrialState
 from rich.table import Table
 from rich.text import Text
 
@@ -39,14 +41,19 @@ def write_trials(records: Sequence[TrialRecord], search: NASSearch, output: str)
 def write_trial(record: TrialRecord, results: Results, output: str) -> None:
     """Writes everything about one trial to stdout: `table`, `json` or `yaml`."""
     if output != "table":
-        _dump(document(record, results.search), output)
+        final = results.final_training(record.sampled.trial)
+        _dump(document(record, results.search) | ({"finalTraining": _final_document(final)} if final else {}), output)
         return
     console = stdout()
     console.print(_heading(record, results))
     console.print(architecture_table(architecture_of(record), results.data_shape()))
     if record.measurements:
         console.print()
-        console.print(_measurements_table(record))
+        console.print(_measurements_table(record.measurements))
+    trainings = [training for training in results.final_trainings() if training.planned.trial == record.sampled.trial]
+    if trainings:
+        console.print()
+        console.print(_final_table(trainings))
 
 
 def document(record: TrialRecord, search: NASSearch) -> dict[str, Any]:
@@ -141,12 +148,50 @@ def _heading(record: TrialRecord, results: Results) -> Table:
     return grid
 
 
-def _measurements_table(record: TrialRecord) -> Table:
-    names = list(dict.fromkeys(name for measurement in record.measurements for name in measurement.metrics))
+def _final_document(record: FinalTrainingRecord) -> dict[str, Any]:
+    """The final training that counts, as plain values."""
+    return {
+        "training": record.planned.training,
+        "settings": json.loads(record.planned.settings),
+        "reward": record.reward,
+        "metrics": last_metrics(record),
+        "trainSeconds": round(record.train_seconds, 3),
+        "weightsBytes": record.weights_bytes or None,
+        "message": record.message,
+    }
+
+
+def _final_table(records: Sequence[FinalTrainingRecord]) -> Table:
+    """The final trainings of a trial, the one that counts marked."""
+    best = best_trainings(records).get(records[0].planned.trial)
+    names = list(dict.fromkeys(name for record in records for name in metrics_of_test(record)))
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", title="final training", title_justify="left")
+    for name in ("", "state", "reward", *names, "took"):
+        table.add_column(name, justify="left" if name == "state" else "right")
+    table.add_column("settings")
+    for record in records:
+        tested = metrics_of_test(record)
+        words = describe_settings(json.loads(record.planned.settings))
+        if record.message:
+            words += f": {record.reason + ': ' if record.reason else ''}{record.message}"
+        table.add_row(
+            "best" if record is best else "",
+            record.state.value,
+            "" if record.reward is None else f"{record.reward:.4f}",
+            *(f"{tested[name]:.4g}" if name in tested else "" for name in names),
+            wording.duration(record.train_seconds) if record.finished_at else "",
+            Text(words),
+            style="green" if record is best else _STYLES.get(record.state, ""),
+        )
+    return table
+
+
+def _measurements_table(measurements: Sequence[Measurement]) -> Table:
+    names = list(dict.fromkeys(name for measurement in measurements for name in measurement.metrics))
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for name in ("step", *names, "after"):
         table.add_column(name, justify="right")
-    for measurement in record.measurements:
+    for measurement in measurements:
         values = [f"{measurement.metrics[name]:.4g}" if name in measurement.metrics else "" for name in names]
         table.add_row(str(measurement.step), *values, wording.duration(measurement.seconds))
     return table

@@ -32,6 +32,7 @@ def write_source(
     title: str,
     standardization: Standardization | None = None,
     weights: str = "",
+    epsilon: float = 1e-5,
 ) -> str:
     """The module's text: a class `Network`, whose layers are named and numbered as `nas show` numbers them.
 
@@ -44,6 +45,7 @@ def write_source(
         title: first line of the module's docstring, without the full stop.
         standardization: built in, so that the network takes pixels from 0 to 1; None: it takes standardised images.
         weights: name of the file of weights that comes with the module (safetensors); empty: there is none.
+        epsilon: what batch normalisation adds to the variance.
     """
     size = f"{image.channels}, {image.height}, {image.width}"
     pixels = (
@@ -71,7 +73,7 @@ from torch.nn import functional as F
 {_BUFFERS if standardization else ""}
     def __init__(self) -> None:
         super().__init__()
-{_standardization_lines(standardization)}{_layer_lines(network, image, classes)}
+{_standardization_lines(standardization)}{_layer_lines(network, image, classes)}{_epsilon_lines(epsilon)}
     def forward(self, images: Tensor) -> Tensor:
 {standardize}{_forward_lines(network)}
 
@@ -103,6 +105,8 @@ def layer_names(network: ConvNet) -> list[str]:
 
 # Parts of the text. -------------------------------------------------------------------------------------------------
 
+# Of PyTorch.
+_USUAL_EPSILON = 1e-5
 _LOADING = """\
 from safetensors.torch import load_file
 
@@ -135,6 +139,16 @@ def _layer_lines(network: ConvNet, image: ImageShape, classes: int) -> str:
     ]
     lines.append(f"self.classifier = nn.Linear({network.classifier_shape(image).channels}, {classes})")
     return "".join(f"        {line}\n" for line in lines)
+
+
+def _epsilon_lines(epsilon: float) -> str:
+    if epsilon == _USUAL_EPSILON:
+        return ""
+    return (
+        "        for module in self.modules():\n"
+        "            if isinstance(module, nn.BatchNorm2d):\n"
+        f"                module.eps = {epsilon!r}\n"
+    )
 
 
 def _module(operation: Operation, channels: int) -> str:

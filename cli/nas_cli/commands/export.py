@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -38,7 +39,8 @@ def export(
 ) -> None:
     """Write an architecture as PyTorch code that needs nothing of ours, its weights, and ONNX (of a ConvNet).
 
-    All are checked to give the same outputs. The weights are those of [bold]nas train[/], or random ones.
+    All are checked to give the same outputs. The weights are those of [bold]nas train[/], else of the final training of
+    the search (spec.finalTraining), or random ones. Of a task of your own: the files that its final training has left.
 
     Examples:
       [bold]nas export best -o best[/]               code, weights, ONNX in ./best
@@ -46,42 +48,53 @@ def export(
       [bold]nas export 12 -o net -s runs/digits[/]
     """
     from nas_api.architectures import ConvNet, RecurrentCell
+    from nas_child.task import TaskError
+    from nas_child.trained import load_metrics
     from rich.markup import escape
 
     from nas_cli.results import architecture_of, open_results
-    from nas_child.trained import load_metrics
 
-    with open_results(state) as results:
+    with ExitStack() as stack:
+        results = stack.enter_context(open_results(state))
         record = results.trial(trial)
-        trained = results.state.trained(record.sampled.trial)
+        trained = stack.enter_context(results.trained(record.sampled.trial))
+        kept = stack.enter_context(results.kept_files(record.sampled.trial))
         title = f"Trial {record.sampled.trial} of the search {results.name}, found by neural architecture search"
         trainer = results.search.spec.trainer
         architecture = architecture_of(record)
-        shape = _shape(images, results) if isinstance(architecture, ConvNet) else None
+        # Of a task of one's own there may be files without a shape of images.
+        needs_shape = isinstance(architecture, ConvNet) and (images is not None or kept is None)
+        shape = _shape(images, results) if needs_shape else None
         again = f"`nas train {record.sampled.trial} -s {escape(str(results.state.path))}` does that; then export again."
 
-    from nas_child.task import TaskError
-
-    console = stdout()
-    tell = partial(console.print, markup=False)
-    try:
-        match architecture:
-            case ConvNet() if shape is not None:
-                usage = _export_classifier(architecture, shape, title, trained, directory, tell)
-            case RecurrentCell() if not trainer.is_user_task:
-                usage = _export_language_model(architecture, trainer, title, trained, directory, tell)
-            case _:
-                raise BadInput(
-                    f"trial {record.sampled.trial} is a {architecture.type} that your own task {trainer.task} builds: "
-                    f"`nas show {record.sampled.trial} -o json` writes the architecture for your own code"
-                )
-    except TaskError as error:
-        raise BadInput(str(error)) from error
-    except OSError as error:
-        raise Failure(f"cannot write to {directory}: {error}") from error
-    if load_metrics(trained) is None:
-        console.print(f"[yellow]The weights are random[/]: the architecture has not been trained to the end. {again}")
-    console.print(usage, markup=False)
+        console = stdout()
+        tell = partial(console.print, markup=False)
+        try:
+            match architecture:
+                case ConvNet() if shape is not None:
+                    usage = _export_classifier(architecture, shape, title, trained, directory, tell)
+                case RecurrentCell() if not trainer.is_user_task:
+                    usage = _export_language_model(architecture, trainer, title, trained, directory, tell)
+                case _:
+                    if kept is None:
+                        raise BadInput(
+                            f"trial {record.sampled.trial} is a {architecture.type} that your own task {trainer.task} "
+                            f"builds: `nas show {record.sampled.trial} -o json` writes the architecture for your own "
+                            "code"
+                        )
+                    usage = ""
+            if kept is not None:
+                shutil.copytree(kept, directory / "final", dirs_exist_ok=True)
+                tell(f"{directory / 'final'} has what the final training has left")
+        except TaskError as error:
+            raise BadInput(str(error)) from error
+        except OSError as error:
+            raise Failure(f"cannot write to {directory}: {error}") from error
+        if usage and load_metrics(trained) is None:
+            console.print(
+                f"[yellow]The weights are random[/]: the architecture has not been trained to the end. {again}"
+            )
+        console.print(usage, markup=False)
 
 
 def _export_classifier(

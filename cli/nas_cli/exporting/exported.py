@@ -31,7 +31,7 @@ def export(subject: Subject, directory: Path, tell: Callable[[str], None]) -> No
         OSError: a file cannot be written.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    ours = ConvolutionalNetwork(subject.architecture, subject.image, subject.classes)
+    ours = ConvolutionalNetwork(subject.architecture, subject.image, subject.classes, subject.epsilon)
     ours.load_state_dict(dict(subject.weights))
     ours.eval()
 
@@ -44,6 +44,7 @@ def export(subject: Subject, directory: Path, tell: Callable[[str], None]) -> No
             subject.title,
             subject.standardization,
             weights="model.safetensors",
+            epsilon=subject.epsilon,
         )
     )
     module = load_network(source)

@@ -13,11 +13,11 @@ from nas_api.spec.trainer import LanguageModel, Trainer
 from nas_child.data.cache import default_cache
 from nas_child.data.text_division import load_search_text
 from nas_child.network import LanguageModelNetwork
+from nas_child.trained import VOCABULARY, WEIGHTS, load_metrics, write_vocabulary
 from safetensors.torch import load_file, save_file
 
 from nas_cli.exporting.exported import load_network
 from nas_cli.failure import Failure
-from nas_child.trained import VOCABULARY, WEIGHTS, load_metrics, write_vocabulary
 
 _TOLERANCE = 1e-4
 

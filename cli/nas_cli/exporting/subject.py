@@ -9,11 +9,10 @@ import torch
 from nas_api.architectures import ConvNet, ImageShape
 from nas_api.architectures.pytorch_source import Standardization
 from nas_child.network import ConvolutionalNetwork
+from nas_child.trained import WEIGHTS, load_metrics
 from nas_controller.data_shape import DataShape
 from safetensors.torch import load_file
 from torch import Tensor
-
-from nas_child.trained import WEIGHTS, load_metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +28,22 @@ class Subject:
     standardization: Standardization | None
     metrics: Mapping[str, Any] | None
     """Of the final training; None: the weights are random."""
+    epsilon: float
+    """What batch normalisation adds to the variance."""
 
 
-def subject_of(architecture: ConvNet, shape: DataShape, title: str, trained: Path) -> Subject:
-    """An architecture, with the weights in `trained` if it has been trained, else with random ones."""
+def subject_of(architecture: ConvNet, shape: DataShape, title: str, trained: Path, epsilon: float = 1e-5) -> Subject:
+    """An architecture, with the weights in `trained` if it has been trained, else with random ones.
+
+    `epsilon`: of batch normalisation, with random weights.
+    """
     metrics = load_metrics(trained)
     if metrics is not None:
         weights = load_file(trained / WEIGHTS)
+        epsilon = metrics.get("batch_norm_epsilon", epsilon)
         standardization = Standardization(tuple(metrics["mean"]), tuple(metrics["deviation"]))
     else:
         torch.manual_seed(0)
         weights = ConvolutionalNetwork(architecture, shape.image, shape.classes).state_dict()
         standardization = None
-    return Subject(architecture, shape.image, shape.classes, title, weights, standardization, metrics)
+    return Subject(architecture, shape.image, shape.classes, title, weights, standardization, metrics, epsilon)

@@ -17,7 +17,7 @@ from rich.text import Text
 from nas_cli import wording
 from nas_cli.running.course import RECENT, Course, FinishedTrial
 from nas_cli.running.local_run import LocalRun, Phase
-from nas_cli.running.view import PHASES, View
+from nas_cli.running.view import PHASES, View, final_stage_line
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _SPARKLINE = 40  # characters
@@ -57,6 +57,8 @@ class LiveView(View):
             return Group(*parts)
         parts.append(self._progress(run.summary, course))
         parts.append(self._figures(run.summary, course))
+        if run.summary.final_trainings:
+            parts.append(Text(final_stage_line(run.summary.final_trainings_finished, run.summary.final_trainings)))
         if run.summary.journal_problem:
             parts.append(
                 Text(f"nothing can be written, the search waits: {run.summary.journal_problem}", style="bold red")

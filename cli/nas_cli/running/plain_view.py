@@ -10,7 +10,7 @@ from rich.console import Console
 from nas_cli import wording
 from nas_cli.running.course import Course, FinishedTrial
 from nas_cli.running.local_run import LocalRun, Phase
-from nas_cli.running.view import PHASES, View
+from nas_cli.running.view import PHASES, View, final_stage_line
 
 _QUIET = 10.0  # seconds after which a line says that the search still runs
 
@@ -23,6 +23,7 @@ class PlainView(View):
         self._spoke = time.monotonic()
         self._phase = Phase.RUNNING
         self._problem = ""
+        self._final = (0, 0)  # trainings of the second stage: finished, of
 
     def show(self, run: LocalRun, course: Course | None, new: Sequence[FinishedTrial]) -> None:
         """Prints what is new."""
@@ -35,6 +36,11 @@ class PlainView(View):
             self._phase = run.phase
             if run.phase in PHASES:
                 self._tell(PHASES[run.phase])
+        final = (run.summary.final_trainings_finished, run.summary.final_trainings) if run.summary else (0, 0)
+        if final != self._final:
+            self._final = final
+            if final[1]:
+                self._tell(final_stage_line(*final))
         problem = run.summary.journal_problem if run.summary else ""
         if problem != self._problem:
             self._problem = problem
@@ -46,6 +52,8 @@ class PlainView(View):
         if run.summary is None:
             return "waiting for the controller"
         training = sum(worker.trial_id > 0 for worker in run.summary.workers)
+        if run.summary.final_trainings:
+            return f"{final_stage_line(run.summary.final_trainings_finished, run.summary.final_trainings)}"
         return f"{run.summary.trials_finished} trials finished, {training} in training{self._time_left(run, course)}"
 
     def _time_left(self, run: LocalRun, course: Course | None) -> str:

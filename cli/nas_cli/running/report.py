@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Sequence
 
+from nas_controller.best_trainings import best_trainings, describe_training
 from nas_controller.journal.journal import TrialRecord, TrialState
 from nas_controller.progress import Verdict
 from rich.console import Console
@@ -83,6 +84,8 @@ def _figures(results: Results, best: TrialRecord | None, elapsed: float | None) 
         measured = "" if metric is None else f", {reward.metric} {metric:.4g}"
         size = f", {wording.count(best.sampled.parameters)} parameters" if best.sampled.parameters else ""
         grid.add_row("best", Text(f"trial {best.sampled.trial}: reward {best.reward:.4f}{measured}{size}", "green"))
+    for training in best_trainings(results.final_trainings()).values():
+        grid.add_row("final training", Text(describe_training(training), "green"))
     grid.add_row("state", Text(str(results.state.path)))
     return grid
 
@@ -119,12 +122,15 @@ def _look(results: Results, best: TrialRecord | None) -> dict[str, str]:
             f"nas show best {where}": f"the architecture, {part} by {part}",
             f"nas plot -o curve.png {where}": "how the search went",
         }
-        if not spec.trainer.is_user_task:
+        finals = best_trainings(results.final_trainings())
+        final = max(finals.values(), key=lambda training: training.reward or 0.0, default=None)
+        name = "best" if final is None else str(final.planned.trial)
+        if not spec.trainer.is_user_task and final is None:
             steps[f"nas train best {where}"] = "train it to the end, and measure it on the test set"
         if spec.search_space.type == "ConvNet":
-            steps[f"nas export best -o best {where}"] = "take it away as PyTorch and ONNX"
+            steps[f"nas export {name} -o best {where}"] = "take it away as PyTorch and ONNX"
         elif spec.search_space.type == "RecurrentCell" and not spec.trainer.is_user_task:
-            steps[f"nas export best -o best {where}"] = "take it away as PyTorch"
+            steps[f"nas export {name} -o best {where}"] = "take it away as PyTorch"
         else:
             steps[f"nas show best -o json {where}"] = "the architecture for your own code"
     twin = twin_directory(results.state.path)

@@ -22,6 +22,11 @@ PHASES = {
 """What a run does when it does not just go on."""
 
 
+def final_stage_line(finished: int, total: int) -> str:
+    """How far the second stage has come, in words."""
+    return f"final training of the best architectures: {finished} of {total} trainings finished"
+
+
 class View(ABC):
     """Shows a run, in a `with` block in which `update` is called often."""
 
@@ -75,6 +80,8 @@ class View(ABC):
 
     def remaining(self, summary: pb.Summary | None, course: Course | None) -> float | None:
         """Seconds until the budget is spent, at the pace of this run. None: not known yet."""
+        if summary is not None and summary.final_trainings:  # the budget is spent
+            return None
         bounds = []
         budget = self.search.spec.budget
         if budget.max_duration is not None:

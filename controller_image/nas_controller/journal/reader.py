@@ -38,8 +38,9 @@ _SAMPLED = "t.trial, t.batch, t.decisions, t.depth, t.architecture, t.digest, t.
 _TRIAL = f"""
 SELECT {_SAMPLED}, b.version, coalesce(r.state, CASE WHEN l.lease IS NULL THEN 'Pending' ELSE 'Leased' END),
     (SELECT coalesce(max(attempt), 0) FROM leases WHERE trial = t.trial AND training = 0),
-    coalesce(r.worker, l.worker, ''), coalesce(r.sequence, 0), r.reward, coalesce(r.reason, ''), coalesce(r.message, ''),
-    coalesce(r.train_seconds, 0.0), coalesce(r.at, 0.0), r.replay_of, CASE WHEN :measurements THEN r.measurements END
+    coalesce(r.worker, l.worker, ''), coalesce(r.sequence, 0), r.reward, coalesce(r.reason, ''),
+    coalesce(r.message, ''), coalesce(r.train_seconds, 0.0), coalesce(r.at, 0.0), r.replay_of,
+    CASE WHEN :measurements THEN r.measurements END
 FROM trials t JOIN batches b ON b.batch = t.batch
     LEFT JOIN leases l ON l.trial = t.trial AND l.training = 0 AND l.ended IS NULL
 """  # noqa: S608 - made of constants

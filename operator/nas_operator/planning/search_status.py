@@ -163,6 +163,9 @@ def _progressing(
     alive = sum(report.alive for report in reports)
     if not alive:
         return False, "NoWorkers", "No worker is there to train architectures."
+    if summary is not None and summary.final_trainings and summary.reason == "FinalTraining":
+        of = f"{summary.final_trainings_finished} of {summary.final_trainings}"
+        return True, "FinalTraining", f"The search is done; {of} final trainings are, {workers(alive)} at work."
     finished = summary.trials_finished if summary is not None else 0
     of = f" of {summary.max_trials}" if summary is not None and summary.max_trials else ""
     return True, "Searching", f"{finished}{of} trials finished, {workers(alive)} at work."

@@ -67,7 +67,7 @@ def _source(search: NASSearch, trial: pb.Trial, shape: pb.DataShape | None) -> s
     match parse_architecture(trial.architecture):
         case ConvNet() as network if shape is not None:
             image = ImageShape(shape.channels, shape.height, shape.width)
-            return write_source(network, image, shape.classes, title)
+            return write_source(network, image, shape.classes, title, epsilon=trainer.batch_norm_epsilon)
         case RecurrentCell() as cell if not trainer.is_user_task:
             return write_language_model_source(cell, trainer.language_model, title)
     return None
@@ -92,6 +92,16 @@ def _document(trial: pb.Trial) -> Object:
         "trainSeconds": round(trial.train_seconds, 3),
         "finishedAt": finished.isoformat(timespec="seconds"),
         "digest": trial.digest,
+    } | ({"finalTraining": _final(trial.final_result)} if trial.HasField("final_result") else {})
+
+
+def _final(result: pb.FinalResult) -> Object:
+    """The training of the second stage that counts."""
+    return {
+        "training": result.training,
+        "settings": json.loads(result.settings),
+        "reward": result.reward,
+        "metrics": dict(sorted(result.metrics.items())),
     }
 
 
