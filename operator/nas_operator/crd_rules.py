@@ -51,6 +51,7 @@ _CHOICES = (
 _DURATIONS = (
     "spec.budget.maxDuration",
     "spec.trainer.timeout",
+    "spec.finalTraining.timeout",
     "spec.controller.lease.duration",
     "spec.controller.ttlAfterFinished",
     "spec.pools[].drainTimeout",

@@ -1,6 +1,7 @@
 """`nas export`: an architecture as standalone PyTorch code, its weights, and ONNX."""
 
 import re
+import shutil
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
