@@ -178,17 +178,17 @@ class Engine:
         """What the end of the search, if it has ended, means with the manifest as it is now."""
         fact = recovered.facts.get("final_training", "")
         stage = self.final_stage
-        stage.recover(fact, recovered.leases)
+        stage.recover(fact)
         ending = stage.ending or self.verdict
         if (
             ending.final
             and ending.reason in BUDGET_REASONS
             and self.progress.verdict(self.manifest.spec.budget) is None
         ):
-            self.journal.write(*stage.leave())
+            stage.leave()
             self.set_verdict(Verdict("RUNNING", "BudgetRaised", "the budget was raised"))
         elif ending.state == "SUCCEEDED" and stage.edited(fact):
-            self.journal.write(*stage.begin(ending))
+            stage.begin(ending)
             if self.verdict.state != "SUSPENDED":
                 self.set_verdict(stage.verdict())
 
@@ -295,6 +295,7 @@ class Engine:
             return None
         now = time.monotonic()
         if self.final_stage.ending is not None:
+            self.check_budget()
             training = self.final_stage.next_pending()
             if training is None:
                 return None
@@ -586,7 +587,8 @@ class Engine:
         verdict = self._ending()
         if verdict is not None and verdict.state == "SUCCEEDED":
             if self.final_stage.ending is None:
-                self.journal.write(*self.final_stage.begin(verdict))
+                self.final_stage.begin(verdict)
+            self.final_stage.plan()
             verdict = self.final_stage.verdict()
         return self.set_verdict(verdict) if verdict is not None and verdict != self.verdict else None
 
@@ -608,10 +610,10 @@ class Engine:
         if verdict.state == "RUNNING" and self.verdict.state == "FAILED":
             self.progress.consecutive_failures = 0
         if verdict.state == "RUNNING" and self.verdict.final and self.final_stage.ending is not None:
-            if self.final_stage.finished == self.final_stage.total:
-                self.journal.write(*self.final_stage.leave())
+            if self.final_stage.done:
+                self.final_stage.leave()
         elif verdict.state == "SUCCEEDED" and self.final_stage.ending is None:
-            self.journal.write(*self.final_stage.settle())
+            self.final_stage.settle()
         self.verdict = verdict
         changed = SearchStateChanged(verdict.state, verdict.reason, verdict.message, time.time())
         written = self.journal.write(self._clock(), changed)

@@ -24,9 +24,7 @@ from nas_controller.journal.journal import (
     Journal,
     LeaseEnded,
     LeaseGranted,
-    OpenLease,
     PlannedTraining,
-    Record,
     SampledTrial,
     TrialState,
 )
@@ -79,39 +77,51 @@ class FinalStage:
         self._pending: deque[OpenTraining] = deque()
         self._results: dict[int, FinalTrainingRecord] = {}  # of every plan
         self._planned: tuple[PlannedTraining, ...] = ()
+        self._readable: Future[None] | None = None  # the results of the search; None: they were, and there is a plan
 
     # The stage as a whole. --------------------------------------------------------------------------------------------
 
-    def recover(self, fact: str, leases: Iterable[OpenLease]) -> None:
-        """Takes the stage up where the journal says that it stopped. `fact`: what `FACT` was."""
+    def recover(self, fact: str) -> None:
+        """Takes the stage up where the journal says that it stopped, the leases being known.
+
+        Args:
+            fact: what the stage last had written down of itself; empty: nothing.
+        """
         known = json.loads(fact) if fact else {}
         self.ending = Verdict(*known["ending"]) if known.get("ending") else None
         records = self._journal.final_trainings()
         self._results = {record.planned.training: record for record in records if record.finished_at}
-        held = [lease for lease in leases if lease.training]
         if self.ending is not None:
-            self._take_up(tuple(record.planned for record in records if record.wanted))
-            for lease in held:
-                if (training := self._open.get(lease.training)) is not None:
-                    self.hold(training, lease.lease)
+            if known["planned"]:
+                self._take_up([record.planned for record in records if record.wanted], records)
+            else:
+                self._readable = self._journal.write()
         if self._weights is not None:
             best = {record.planned.training for record in best_trainings(self._results.values()).values()}
-            self._weights.sweep(best, {lease.lease for lease in held})
+            self._weights.sweep(best, {lease.token for lease in self._leases.held() if lease.training})
 
     def edited(self, fact: str) -> bool:
         """Whether the manifest asks for another second stage than when it was last looked at."""
         return (json.loads(fact)["spec"] if fact else None) != self._wanted_as_plain()
 
-    def begin(self, ending: Verdict) -> list[Record]:
-        """The search has ended well: plans the trainings, as far as they have not been done.
+    def begin(self, ending: Verdict) -> None:
+        """The search has ended well, or has ended before and asks for another second stage now.
 
-        Returns:
-            What is to be written down. Nothing: there is no second stage.
+        The trainings are planned by `plan`: what the best trials are, only the journal knows.
         """
         self.ending = ending
+        self._take_up((), ())
+        self._readable = self._journal.write(self._fact(planned=False))
+        if self._wanted is None:
+            self._write_plan(())
+
+    def plan(self) -> None:
+        """Plans the trainings that have not been done, once all results of the search can be read."""
+        if self._readable is None or not self._readable.done():
+            return
+        records = self._journal.final_trainings()
         known = {
-            (record.planned.trial, record.planned.settings, record.planned.repeat): record.planned
-            for record in self._journal.final_trainings()
+            (record.planned.trial, record.planned.settings, record.planned.repeat): record.planned for record in records
         }
         last = max((planned.training for planned in known.values()), default=0)
         plan = []
@@ -120,27 +130,38 @@ class FinalStage:
                 last += 1
                 planned = PlannedTraining(last, trial, settings, repeat)
             plan.append(planned)
-        self._take_up(tuple(plan))
-        return [FinalTrainingsPlanned(self._planned), self._fact()]
+        self._take_up(plan, records)
+        self._write_plan(plan)
 
-    def leave(self) -> list[Record]:
-        """The search goes on: the stage begins again when it ends again. Returns what is to be written down."""
-        self.ending = None
-        self._take_up(())
-        return [self._fact()]
+    def _write_plan(self, plan: Sequence[PlannedTraining]) -> None:
+        self._readable = None
+        self._journal.write(FinalTrainingsPlanned(tuple(plan)), self._fact(planned=True))
 
-    def settle(self) -> list[Record]:
+    def leave(self) -> None:
+        """The search goes on: the stage begins again when it ends again."""
+        self.ending = self._readable = None
+        self._take_up((), ())
+        self._journal.write(self._fact(planned=False))
+
+    def settle(self) -> None:
         """The search has ended otherwise: only another manifest begins the stage."""
-        return [self._fact()]
+        self._journal.write(self._fact(planned=False))
 
     def verdict(self) -> Verdict:
         """How a search stands whose second stage has begun."""
         assert self.ending is not None
+        if self._readable is not None:
+            return Verdict("RUNNING", FINAL_TRAINING, f"{self.ending.message}; final training of the best")
         if self._open:
             message = f"{self.ending.message}; final training of the best, {self.finished} of {self.total} are done"
             return Verdict("RUNNING", FINAL_TRAINING, message)
         outcome = self._outcome()
         return Verdict("SUCCEEDED", self.ending.reason, f"{self.ending.message}{outcome and '; '}{outcome}")
+
+    @property
+    def done(self) -> bool:
+        """Whether every training of the plan has a result."""
+        return self._readable is None and not self._open
 
     @property
     def finished(self) -> int:
@@ -185,24 +206,33 @@ class FinalStage:
             offset += len(page)
         return list(found.values())[:count]
 
-    def _take_up(self, plan: Sequence[PlannedTraining]) -> None:
+    def _take_up(self, plan: Sequence[PlannedTraining], records: Iterable[FinalTrainingRecord]) -> None:
+        """Makes a plan the one that is followed. `records`: of the trainings, as they can be read."""
         self._planned = tuple(plan)
         self.total = len(plan)
+        lost = {record.planned.training: record.lost for record in records}
+        holders = {lease.training: lease.token for lease in self._leases.held()}
         self._open = {}
         sampled: dict[int, SampledTrial] = {}
         for planned in plan:
-            if planned.training not in self._results:
-                if planned.trial not in sampled:
-                    record = self._journal.trial(planned.trial)
-                    assert record is not None
-                    sampled[planned.trial] = record.sampled
-                self._open[planned.training] = OpenTraining(planned, sampled[planned.trial])
-        self._pending = deque(self._open.values())
+            if planned.training in self._results:
+                continue
+            if planned.trial not in sampled:
+                record = self._journal.trial(planned.trial)
+                assert record is not None
+                sampled[planned.trial] = record.sampled
+            number = planned.training
+            holder = holders.get(number)
+            self._open[number] = OpenTraining(
+                planned, sampled[planned.trial], lost.get(number, 0), holder, last=holder or ""
+            )
+        self._pending = deque(training for training in self._open.values() if training.holder is None)
 
-    def _fact(self) -> FactLearned:
+    def _fact(self, *, planned: bool) -> FactLearned:
         ending = self.ending
         known = {
             "ending": None if ending is None else [ending.state, ending.reason, ending.message],
+            "planned": planned,
             "spec": self._wanted_as_plain(),
         }
         return FactLearned(_FACT, json.dumps(known))

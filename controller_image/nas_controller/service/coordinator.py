@@ -317,6 +317,7 @@ class Coordinator:
                 logger.warning("the lease of worker %s on trial %d expired", lease.worker, lease.trial)
                 self._idle(lease.worker)
             self._forget()
+            self.engine.check_budget()  # a second stage is planned when the last results can be read
             self._serve()
             self._work.set()
             now = time.monotonic()

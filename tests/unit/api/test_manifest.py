@@ -77,7 +77,8 @@ spec:
         ("{trainer: {epoch: 3}}", "4:18: spec.trainer.epoch: unknown field; did you mean epochs?"),
         (
             "{epochs: 3}",
-            "4:8: spec.epochs: unknown field; did you mean spec.controller.lowFidelity.epochs or spec.trainer.epochs?",
+            "4:8: spec.epochs: unknown field; did you mean spec.controller.lowFidelity.epochs or spec.trainer.epochs "
+            "or spec.finalTraining.epochs?",
         ),
         ("{search_space: {}}", "4:8: spec.search_space: unknown field; did you mean searchSpace?"),
         (

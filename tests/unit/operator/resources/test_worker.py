@@ -160,6 +160,7 @@ TRAINER_EDITS: dict[str, tuple[Any, bool]] = {
     "dataset": ({"path": "/data"}, True),
     "languageModel": ({"level": "Characters"}, True),
     "augmentation": ("None", True),
+    "batchNormEpsilon": (0.001, True),
     "precision": ("Float32", True),
     "timeout": ("1h", True),
     "memoryLimit": ("2Gi", True),
@@ -171,6 +172,7 @@ TRAINER_EDITS: dict[str, tuple[Any, bool]] = {
 OTHER_EDITS: dict[str, tuple[Any, bool]] = {
     "pools.1.resources": ({"cpu": 2}, False),
     "budget.maxTrials": (7, False),
+    "finalTraining": ({"top": 2}, False),
     "controller.lease.duration": ("30s", False),
     "controller.lowFidelity.epochs": (1, True),
     "suspend": (True, False),

@@ -1,0 +1,391 @@
+"""The second stage of a search: what it trains, in which order, what counts, and that nothing is lost or twice."""
+
+import hashlib
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from nas_api.spec import NASSearch
+from nas_controller.best_trainings import best_trainings
+from nas_controller.engine import Engine
+from nas_controller.journal.journal import FinalTrainingRecord, Measurement, TrialState
+from nas_controller.journal.sqlite import SqliteJournal
+from nas_controller.leases import Ending, Lease
+from nas_controller.local_job_runner import LocalJobRunner
+from nas_controller.progress import Verdict
+from nas_controller.trial_result import TrialResult
+from nas_controller.weight_store import WeightStore
+
+torch.set_num_threads(1)
+
+Final = dict[str, object]
+
+
+def manifest(final: Final | None, trials: int = 4, **spec: object) -> NASSearch:
+    return NASSearch.model_validate(
+        {
+            "apiVersion": "kubenas.dev/v1alpha1",
+            "kind": "NASSearch",
+            "metadata": {"name": "test"},
+            "spec": {
+                "searchSpace": {"convNet": {"layers": {"initial": 2, "max": 2}}},
+                "controller": {
+                    "algorithm": {"type": "Random"},
+                    "parallelism": {"batchSize": 2},
+                    "lease": {"maxAttempts": 3},
+                },
+                "budget": {"maxTrials": trials},
+                **({"finalTraining": final} if final is not None else {}),
+                **spec,
+            },
+        }
+    )
+
+
+class Controller(Engine):
+    """An engine with its journal and its weights in a directory, whose jobs are done at once."""
+
+    def __init__(self, search: NASSearch, directory: Path) -> None:
+        self.runner = LocalJobRunner(search.spec)
+        self.weights = WeightStore(directory / "weights")
+        records = SqliteJournal(directory / "journal.sqlite", "default/test")
+        super().__init__(search, records, self.runner, weights=self.weights)
+        self.settle()
+
+    def lease(self, worker: str = "w") -> Lease | None:
+        while job := self.next_job(1):
+            self.absorb(self.runner.run(job)).result()
+        granted = self.grant(worker, None)
+        return granted[0] if granted else None
+
+    def search(self, *rewards: float) -> None:
+        """Trains so many trials, with these rewards."""
+        for reward in rewards:
+            lease = self.lease()
+            assert lease is not None
+            assert not lease.training
+            self.complete(lease, TrialResult(TrialState.SUCCEEDED, reward=reward))
+        self.learn()
+        self.settle()
+
+    def settle(self) -> None:
+        """Waits until the journal has everything, as a second stage does before it is planned."""
+        self.journal.write().result()
+        self.check_budget()
+
+    def learn(self) -> None:
+        """Makes all updates that there are to be made."""
+        while job := self.next_job(0):
+            self.absorb(self.runner.run(job)).result()
+
+    def train(self, accuracy: float | None, weights: bytes = b"") -> Lease:
+        """Does the next final training. None: it fails."""
+        lease = self.lease()
+        assert lease is not None
+        assert lease.training
+        self.finish(lease, accuracy, weights)
+        return lease
+
+    def finish(self, lease: Lease, accuracy: float | None, weights: bytes = b"") -> bool:
+        if weights:
+            self.weights.receive(lease.token, 0, weights, len(weights))
+            assert self.weights.verify(lease.token, len(weights), hashlib.sha256(weights).hexdigest())
+        if accuracy is None:
+            result = TrialResult(TrialState.FAILED, reason="NonFiniteMetric", message="val_loss is nan at step 1")
+        else:
+            measured = (Measurement(1, {"val_accuracy": accuracy, "test_accuracy": accuracy / 2}, 1.0),)
+            result = TrialResult(TrialState.SUCCEEDED, measured, weights_bytes=len(weights))
+        durable = self.complete(lease, result)
+        if durable is not None:
+            durable.result()
+        return durable is not None
+
+    def records(self) -> list[FinalTrainingRecord]:
+        self.journal.write().result()
+        return self.journal.final_trainings()
+
+    def kill(self) -> None:
+        self.journal.close()
+
+
+def files(directory: Path) -> list[str]:
+    kept = directory / "weights"
+    return sorted(file.name for file in kept.iterdir()) if kept.exists() else []
+
+
+# What is trained. -----------------------------------------------------------------------------------------------------
+
+
+def test_the_best_architectures_are_trained_with_every_combination_and_then_the_search_has_succeeded(
+    tmp_path: Path,
+) -> None:
+    final: Final = {"top": 2, "epochs": 9, "repeats": 2, "grid": {"learningRate": [0.1, 0.2]}}
+    engine = Controller(manifest(final), tmp_path)
+    engine.search(0.1, 0.4, 0.3, 0.2)
+
+    assert engine.verdict == Verdict(
+        "RUNNING",
+        "FinalTraining",
+        "4 trials have finished (budget.maxTrials); final training of the best, 0 of 8 are done",
+    )
+    leases = [engine.train(0.5) for _ in range(8)]
+    assert [lease.trial for lease in leases] == [2, 2, 2, 2, 3, 3, 3, 3]
+    planned = [record.planned for record in engine.records()]
+    assert [p.settings for p in planned[:2]] == [
+        '{"epochs":9,"optimizer":{"learningRate":0.1}}',
+        '{"epochs":9,"optimizer":{"learningRate":0.2}}',
+    ]
+    assert [p.repeat for p in planned[:4]] == [0, 0, 1, 1]
+    assert engine.verdict.state == "SUCCEEDED"
+    assert engine.verdict.reason == "BudgetSpent"
+    assert engine.verdict.message.endswith("final training: trial 2: test_accuracy 0.25 (epochs 9, learningRate 0.1)")
+    assert engine.lease() is None
+
+
+def test_final_trainings_are_no_trials_and_nothing_is_learnt_of_them(tmp_path: Path) -> None:
+    engine = Controller(manifest({"top": 1}), tmp_path)
+    engine.search(0.1, 0.4, 0.3, 0.2)
+    engine.lease("other")
+    version, device_seconds = engine.version, engine.progress.device_seconds
+    engine.add_active_seconds(100)
+    engine.expire_leases()
+    engine.finish(engine.leases.held()[0], 0.9)
+
+    assert engine.progress.finished == 4
+    assert engine.progress.best_reward == 0.4
+    assert (engine.version, engine.progress.device_seconds, engine.progress.active_seconds) == (
+        version,
+        device_seconds,
+        0.0,
+    )
+    assert [record.sampled.trial for record in engine.journal.best()] == [2, 3, 4, 1]
+
+
+def test_more_architectures_than_have_succeeded_are_all_that_have(tmp_path: Path) -> None:
+    engine = Controller(manifest({"top": 50}), tmp_path)
+    engine.search(0.1, 0.4, 0.3)
+    lease = engine.lease()
+    assert lease is not None
+    engine.complete(lease, TrialResult(TrialState.FAILED))
+    engine.settle()
+    assert engine.final_stage.total == 3
+
+
+def test_a_search_in_which_nothing_succeeded_has_no_second_stage(tmp_path: Path) -> None:
+    engine = Controller(manifest({"top": 2}), tmp_path)
+    for _ in range(4):
+        lease = engine.lease()
+        assert lease is not None
+        engine.complete(lease, TrialResult(TrialState.FAILED))
+    engine.settle()
+    assert engine.verdict.state == "SUCCEEDED"
+    assert "no trial has succeeded" in engine.verdict.message
+
+
+def test_a_training_that_fails_leaves_the_others_and_the_search(tmp_path: Path) -> None:
+    engine = Controller(manifest({"grid": {"learningRate": [0.1, 100]}}), tmp_path)
+    engine.search(0.1, 0.4, 0.3, 0.2)
+    engine.train(0.5)
+    engine.train(None)
+    assert engine.verdict.state == "SUCCEEDED"
+    assert engine.verdict.message.endswith("; 1 of 2 failed")
+
+
+def test_when_all_fail_the_search_has_succeeded_and_says_why_they_failed(tmp_path: Path) -> None:
+    engine = Controller(manifest({"top": 2}), tmp_path)
+    engine.search(0.1, 0.4, 0.3, 0.2)
+    engine.train(None)
+    engine.train(None)
+    assert engine.verdict.state == "SUCCEEDED"
+    assert "all 2 final trainings failed, the first with NonFiniteMetric: val_loss is nan" in engine.verdict.message
+
+
+def test_a_training_with_which_too_many_workers_were_lost_fails(tmp_path: Path) -> None:
+    engine = Controller(manifest({}), tmp_path)
+    engine.search(0.1, 0.4, 0.3, 0.2)
+    for attempt in range(1, 4):
+        lease = engine.lease()
+        assert lease is not None
+        assert lease.attempt == attempt
+        engine.end_lease(lease, Ending.LOST)
+    [record] = engine.records()
+    assert (record.state, record.reason) == (TrialState.FAILED, "AttemptsExhausted")
+    assert engine.verdict.state == "SUCCEEDED"
+
+
+def test_workers_that_train_trials_still_when_the_stage_begins_are_to_give_them_back(tmp_path: Path) -> None:
+    engine = Controller(manifest({}, budget={"targetReward": 0.4}), tmp_path)
+    held = engine.lease("other")
+    assert held is not None
+    assert engine.wants(held)
+    engine.search(0.5)
+    assert engine.verdict.reason == "FinalTraining"
+    assert not engine.wants(held)
+    # One that is told all the same counts as a trial.
+    engine.complete(held, TrialResult(TrialState.SUCCEEDED, reward=0.9))
+    assert engine.progress.finished == 2
+
+
+def test_of_the_trainings_of_an_architecture_the_files_of_the_best_are_kept(tmp_path: Path) -> None:
+    engine = Controller(manifest({"grid": {"learningRate": [0.1, 0.2, 0.3]}}), tmp_path)
+    engine.search(0.1, 0.4, 0.3, 0.2)
+    for accuracy, kept in ((0.5, "000001.tar"), (0.7, "000002.tar"), (0.6, "000002.tar")):
+        engine.train(accuracy, b"weights")
+        assert files(tmp_path) == [kept]
+
+
+# Edits. ---------------------------------------------------------------------------------------------------------------
+
+
+def test_another_second_stage_raises_a_search_that_has_ended_and_what_is_done_is_not_done_again(
+    tmp_path: Path,
+) -> None:
+    engine = Controller(manifest(None), tmp_path)
+    engine.search(0.1, 0.4, 0.3, 0.2)
+    assert engine.verdict.state == "SUCCEEDED"
+    engine.kill()
+    engine = Controller(manifest({"grid": {"learningRate": [0.1]}}), tmp_path)
+    assert engine.verdict.reason == "FinalTraining"
+    engine.train(0.5)
+    assert engine.verdict.state == "SUCCEEDED"
+    engine.kill()
+    engine = Controller(manifest({"grid": {"learningRate": [0.1, 0.2]}}), tmp_path)
+    assert (engine.final_stage.finished, engine.final_stage.total) == (1, 2)
+    engine.train(0.6)
+    assert engine.verdict.state == "SUCCEEDED"
+    engine.kill()
+    for final in ({"grid": {"learningRate": [0.2]}}, None):
+        engine = Controller(manifest(final), tmp_path)
+        assert engine.verdict.state == "SUCCEEDED"
+        engine.kill()
+
+
+def test_a_raised_budget_takes_the_search_up_again_and_the_stage_follows_its_new_end(tmp_path: Path) -> None:
+    engine = Controller(manifest({}), tmp_path)
+    engine.search(0.1, 0.4, 0.3, 0.2)
+    held = engine.lease()
+    assert held is not None
+    engine.kill()
+    engine = Controller(manifest({}, trials=6), tmp_path)
+    assert engine.verdict.reason == "BudgetRaised"
+    assert not engine.wants(engine.leases.held()[0])
+    assert not engine.finish(held, 0.5)
+    engine.end_lease(engine.leases.held()[0], Ending.RELEASED)
+    engine.search(0.8, 0.1)
+    assert engine.train(0.5).trial == 5
+    assert engine.verdict.state == "SUCCEEDED"
+
+
+def test_a_stage_can_be_suspended(tmp_path: Path) -> None:
+    engine = Controller(manifest({}), tmp_path)
+    engine.search(0.1, 0.4, 0.3, 0.2)
+    engine.set_verdict(Verdict("SUSPENDED"))
+    assert engine.lease() is None
+    engine.kill()
+    engine = Controller(manifest({}), tmp_path)
+    assert engine.verdict.reason == "FinalTraining"
+    engine.train(0.5)
+    assert engine.verdict.state == "SUCCEEDED"
+
+
+def test_a_search_that_somebody_ended_has_no_second_stage(tmp_path: Path) -> None:
+    engine = Controller(manifest({}), tmp_path)
+    engine.search(0.5)
+    engine.set_verdict(Verdict("SUCCEEDED", "GoodEnough", "by hand"))
+    engine.kill()
+    assert Controller(manifest({}), tmp_path).verdict == Verdict("SUCCEEDED", "GoodEnough", "by hand")
+
+
+# Anything may happen. -------------------------------------------------------------------------------------------------
+
+MANIFESTS: tuple[Final | None, ...] = (
+    {"top": 2, "grid": {"learningRate": [0.1, 0.2]}},
+    {"top": 3, "grid": {"learningRate": [0.2, 0.3]}},
+    {"top": 1, "repeats": 2},
+    None,
+)
+
+
+@settings(max_examples=30, stateful_step_count=30, deadline=None)
+class Stage(RuleBasedStateMachine):
+    """Workers train, vanish and come back late; the controller is killed and its manifest edited."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.directory = Path(tempfile.mkdtemp())
+        self.final: Final | None = MANIFESTS[0]
+        self.engine = Controller(manifest(self.final), self.directory)
+        self.leases: list[Lease] = []  # also those that have ended: their workers may speak all the same
+        self.accepted: dict[int, float | None] = {}
+
+    @initialize()
+    def search(self) -> None:
+        self.engine.search(0.1, 0.4, 0.3, 0.2)
+        self.version = self.engine.version
+
+    @rule(worker=st.integers(0, 3))
+    def lease(self, worker: int) -> None:
+        if self.engine.leases.of_worker(f"w{worker}") is None and (lease := self.engine.lease(f"w{worker}")):
+            assert lease.training not in self.accepted
+            self.leases.append(lease)
+
+    @precondition(lambda self: self.leases)
+    @rule(data=st.data(), accuracy=st.none() | st.sampled_from([0.2, 0.5, 0.7]))
+    def complete(self, data: st.DataObject, accuracy: float | None) -> None:
+        lease = data.draw(st.sampled_from(self.leases))
+        if self.engine.finish(lease, accuracy, b"x" * lease.training):
+            assert lease.training not in self.accepted
+            self.accepted[lease.training] = accuracy
+
+    @precondition(lambda self: len(self.engine.leases))
+    @rule(data=st.data(), ending=st.sampled_from([Ending.LOST, Ending.RELEASED, Ending.EXPIRED]))
+    def end_lease(self, data: st.DataObject, ending: Ending) -> None:
+        lease = data.draw(st.sampled_from(self.engine.leases.held()))
+        self.engine.end_lease(lease, ending)
+
+    @precondition(lambda self: self.leases)
+    @rule(data=st.data())
+    def speak_late(self, data: st.DataObject) -> None:
+        lease = data.draw(st.sampled_from(self.leases))
+        self.engine.revive(lease.token, lease.worker)
+
+    @rule(which=st.sampled_from(MANIFESTS) | st.just("same"))
+    def restart(self, which: Final | str | None) -> None:
+        if not isinstance(which, str):
+            self.final = which
+        self.engine.kill()
+        self.engine = Controller(manifest(self.final), self.directory)
+
+    @invariant()
+    def it_holds(self) -> None:
+        engine, records = self.engine, self.engine.records()
+        finished = {r.planned.training: r for r in records if r.finished_at}
+        lost = {n for n, r in finished.items() if r.reason == "AttemptsExhausted"}
+        assert finished.keys() - lost == self.accepted.keys()
+        for number, accuracy in self.accepted.items():
+            assert finished[number].reward == (None if accuracy is None else pytest.approx(accuracy**3))
+        open_ = {r.planned.training for r in records if r.wanted and not r.finished_at}
+        assert (engine.verdict.state == "SUCCEEDED") == (not open_)
+        held = {lease.training for lease in engine.leases.held()}
+        assert engine.final_stage.pending == len(open_ - held)
+        assert engine.progress.finished == 4
+        assert engine.version == self.version
+        best = best_trainings(records).values()
+        kept = {f"{r.planned.training:06d}.tar" for r in best if r.weights_bytes}
+        assert {name for name in files(self.directory) if name.endswith(".tar")} == kept
+
+    def teardown(self) -> None:
+        for lease in self.engine.leases.held():
+            self.engine.end_lease(lease, Ending.RELEASED)
+        while self.engine.verdict.state == "RUNNING":
+            self.engine.train(0.5)
+        self.engine.kill()
+        shutil.rmtree(self.directory)
+
+
+TestAnythingMayHappen = Stage.TestCase

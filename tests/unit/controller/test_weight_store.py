@@ -1,0 +1,96 @@
+"""What final trainings leave is kept whole, or not at all."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from nas_controller.weight_store import WeightStore, kept_file
+
+DATA = bytes(range(256)) * 10
+DIGEST = hashlib.sha256(DATA).hexdigest()
+
+
+def sent(store: WeightStore, token: str, data: bytes = DATA, digest: str = DIGEST, piece: int = 1000) -> bool:
+    """Sends all of it, as a worker does."""
+    offset = 0
+    while offset < len(data):
+        offset = store.receive(token, offset, data[offset : offset + piece], len(data))
+    return store.verify(token, len(data), digest)
+
+
+def files(directory: Path) -> list[str]:
+    return sorted(file.name for file in directory.iterdir())
+
+
+def test_what_was_sent_whole_is_kept_under_the_number_of_its_training(tmp_path: Path) -> None:
+    store = WeightStore(tmp_path / "weights")
+    assert sent(store, "lease")
+    assert store.size("lease") == len(DATA)
+    store.keep("lease", 7)
+
+    assert kept_file(tmp_path / "weights", 7).read_bytes() == DATA
+    assert files(tmp_path / "weights") == ["000007.tar"]
+    assert store.size("lease") == 0
+
+
+@given(offsets=st.lists(st.integers(0, len(DATA)), max_size=20))
+def test_pieces_that_come_twice_or_out_of_order_change_nothing(
+    offsets: list[int], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    store = WeightStore(tmp_path_factory.mktemp("weights"))
+    there = 0
+    for offset in offsets:
+        answer = store.receive("lease", offset, DATA[offset : offset + 700], len(DATA))
+        assert answer == (min(offset + 700, len(DATA)) if offset == there else there)
+        there = answer
+    while there < len(DATA):
+        there = store.receive("lease", there, DATA[there : there + 700], len(DATA))
+    assert store.verify("lease", len(DATA), DIGEST)
+
+
+def test_an_upload_goes_on_after_a_restart(tmp_path: Path) -> None:
+    WeightStore(tmp_path).receive("lease", 0, DATA[:1000], len(DATA))
+    store = WeightStore(tmp_path)
+    store.sweep(set(), {"lease"})
+
+    assert store.receive("lease", 0, DATA[:500], len(DATA)) == 1000
+    assert store.receive("lease", 1000, DATA[1000:], len(DATA)) == len(DATA)
+    assert store.verify("lease", len(DATA), DIGEST)
+    # and once more: the answer was lost
+    assert store.receive("lease", 0, DATA[:500], len(DATA)) == len(DATA)
+    assert store.verify("lease", len(DATA), DIGEST)
+
+
+def test_what_arrives_otherwise_than_it_was_sent_is_forgotten(tmp_path: Path) -> None:
+    store = WeightStore(tmp_path)
+    assert not sent(store, "lease", DATA[::-1])
+    assert files(tmp_path) == []
+    assert sent(store, "lease")
+
+
+def test_a_sweep_leaves_what_belongs_to_trainings_that_count_and_to_leases_that_are_held(tmp_path: Path) -> None:
+    store = WeightStore(tmp_path)
+    for number, token in enumerate(("a", "b", "c", "d"), start=1):
+        assert sent(store, token)
+        if number <= 2:
+            store.keep(token, number)
+    store.sweep({2}, {"c"})
+
+    assert files(tmp_path) == sorted(["000002.tar", next(n for n in files(tmp_path) if n.endswith(".whole"))])
+    assert store.size("c") == len(DATA)
+    assert store.size("d") == 0
+
+
+def test_storage_that_takes_nothing_is_told_until_it_does_again(tmp_path: Path) -> None:
+    blocked = tmp_path / "weights"
+    blocked.write_text("a file where the directory should be")
+    store = WeightStore(blocked)
+    with pytest.raises(FileExistsError):
+        store.receive("lease", 0, DATA, len(DATA))
+    assert "cannot be written" in store.problem
+
+    blocked.unlink()
+    assert sent(store, "lease")
+    assert store.problem == ""
