@@ -28,7 +28,7 @@ class Subject:
     standardization: Standardization | None
     metrics: Mapping[str, Any] | None
     """Of the final training; None: the weights are random."""
-    epsilon: float
+    epsilon: float = 1e-5
     """What batch normalisation adds to the variance."""
 
 

@@ -21,6 +21,11 @@ def test_schedules_at_the_quarters_of_the_training(schedule: str, factors: list[
         assert learning_rate_factor(optimizer, quarter * 2, epochs=8) == pytest.approx(factor, abs=1e-4)
 
 
+def test_a_decay_epoch_is_the_only_step() -> None:
+    optimizer = Optimizer(schedule="Step", decay_epoch=3)
+    assert [learning_rate_factor(optimizer, epoch, epochs=8) for epoch in (0, 2.9, 3, 7)] == [1, 1, 0.1, 0.1]
+
+
 def test_the_warm_up_rises_linearly_and_the_schedule_has_what_remains() -> None:
     optimizer = Optimizer(schedule="Cosine", warmup_epochs=2)
     assert [learning_rate_factor(optimizer, epoch, epochs=6) for epoch in (0, 0.5, 1)] == [0, 0.25, 0.5]

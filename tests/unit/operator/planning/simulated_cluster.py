@@ -71,6 +71,7 @@ class SimulatedCluster:
         self.asked_to_go: set[str] = set()
         self.state = pb.Summary.RUNNING
         self.reason = self.message = self.journal_problem = ""
+        self.final_trainings = (0, 0)  # finished, and in all
         self.finished = 0
         self.best: list[pb.Trial] = []
 
@@ -353,6 +354,8 @@ class SimulatedCluster:
             trials_finished=self.finished,
             trials_succeeded=self.finished,
             max_trials=self.max_trials,
+            final_trainings_finished=self.final_trainings[0],
+            final_trainings=self.final_trainings[1],
             workers=list(self.workers.values()),
             best=self.best,
             journal_problem=self.journal_problem,

@@ -39,6 +39,18 @@ def test_a_search_that_runs_says_so(cluster: SimulatedCluster) -> None:
     assert status["observedGeneration"] == 1
 
 
+def test_a_second_stage_is_told_and_its_workers_stay(cluster: SimulatedCluster) -> None:
+    cluster.finish_trials()
+    cluster.reason, cluster.final_trainings = "FinalTraining", (1, 4)
+    cluster.settle()
+
+    progressing = cluster.condition("Progressing")
+    assert (progressing["status"], progressing["reason"]) == ("True", "FinalTraining")
+    assert progressing["message"] == "The search is done; 1 of 4 final trainings are, 3 workers at work."
+    assert cluster.condition("Succeeded")["status"] == "False"
+    assert len(cluster.live_jobs("gpus")) == 3
+
+
 def test_a_pool_says_what_scalers_and_people_ask_for(cluster: SimulatedCluster) -> None:
     status = cluster.pools["digits-gpus"]["status"]
     assert (status["replicas"], status["readyReplicas"]) == (3, 3)
