@@ -42,10 +42,6 @@ CONVNET = {
 }
 # Of every field of the manifest's spec: another value, whether the controller starts anew for it, and whether the
 # StatefulSet is applied again. It is, too, if the pod itself becomes another.
-CONVNET = {
-    "type": "ConvNet",
-    "layers": [{"operation": {"op": "Convolution", "filterHeight": 3, "filterWidth": 3, "filters": 8}}],
-}
 EDITS: dict[str, tuple[Any, bool, bool]] = {
     "searchSpace.convNet.filters": ([8], True, True),
     "controller.policy": ({"layers": 1}, True, True),
@@ -55,8 +51,6 @@ EDITS: dict[str, tuple[Any, bool, bool]] = {
     "controller.lowFidelity": ({"epochs": 1}, True, True),
     "controller.duplicates": ("Train", True, True),
     "controller.earlyStopping": ({"type": "Median"}, True, True),
-    "controller.bootstrap": ({"architectures": [CONVNET]}, True, True),
-    "controller.lowFidelity": ({"epochs": 5}, True, True),
     "controller.lease": ({"duration": "30s"}, True, True),
     "controller.storage": ({"size": "9Gi"}, False, False),  # nothing may change it
     "controller.image": ("other", False, True),
