@@ -43,6 +43,7 @@ def quick_search(
             "searchSpace": {"type": "ConvNet", "convNet": {**space, "filters": [4, 8]}},
             "controller": {
                 "parallelism": {"batchSize": 4},
+                "duplicates": "Train",  # there are so few networks that soon none would be left to train
                 "lease": {"duration": "10s"},
                 "resources": {"cpu": "500m", "memory": "1Gi"},  # two of them on two cores
             },
