@@ -102,7 +102,7 @@ class Engine:
             max_version_lag=parallelism.max_version_lag,
         )
         replays = spec.controller.duplicates == "Replay"
-        self._twins = Twins(self._ledger, journal.full_results()) if replays else None
+        self._twins = Twins(self._ledger, journal.trained_results()) if replays else None
         self._stopping = build_early_stopping(spec)
         low = spec.controller.low_fidelity
         recorded = journal.first_trainings()
@@ -414,13 +414,12 @@ class Engine:
         return [] if self._twins is None else [trial for trial in trials if self._twins.open(trial)]
 
     def _replay(self, trials: Iterable[OpenTrial]) -> list[TrialFinished]:
-        """Finishes trials with the full results of their twins. Returns what is to be written down."""
+        """Finishes trials with the results of their twins. Returns what is to be written down."""
         records = []
         for trial in trials:
             assert self._twins is not None
-            full = self._twins.replay(trial)
-            result = TrialResult(TrialState.SUCCEEDED)
-            records.append(self._record(trial, None, "", result, full.reward, replay_of=full.trial))
+            twin = self._twins.replay(trial)
+            records.append(self._record(trial, None, "", TrialResult(twin.state), twin.reward, replay_of=twin.trial))
             self._replayed_since = True
         return records
 
@@ -480,7 +479,7 @@ class Engine:
             )
         records.append(self._record(trial, lease, worker, result, reward))
         if self._twins is not None:
-            records += self._replay(self._twins.finish(trial, reward if result.state is TrialState.SUCCEEDED else None))
+            records += self._replay(self._twins.finish(trial, result.state, reward))
         written = self.journal.write(*records)
         self.check_budget()
         return written

@@ -36,7 +36,7 @@ class Progress:
     device_seconds: float = 0.0
     active_seconds: float = 0.0
     leases_expired: int = 0
-    replayed: int = 0  # of the trials that succeeded
+    replayed: int = 0  # of the trials that did not fail
 
     @classmethod
     def recovered(cls, recovered: Recovered, best_reward: float | None) -> "Progress":

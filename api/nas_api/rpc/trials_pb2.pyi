@@ -729,7 +729,7 @@ class Summary(_message.Message):
     """of the newest update"""
     leases_expired: _builtins.int
     trials_replayed: _builtins.int
-    """of those that succeeded: not trained, but given the result of their twin"""
+    """not trained, but given the result of their twin; of those that did not fail"""
     uptime_seconds: _builtins.float
     """of this epoch"""
     final_trainings: _builtins.int

@@ -198,8 +198,8 @@ class Controller(SpecModel):
     """Architectures that the search begins with. They cannot be changed once it has begun."""
     duplicates: Literal["Replay", "Train"] = "Replay"
     """What becomes of an architecture that is the same network as one trained before. Replay: it is given the reward of
-    that one, costs nothing, and counts as a trial. One whose twin is in training waits for it. Failed and stopped
-    trials are not replayed. Train: it is trained once more with another seed, as in the paper."""
+    that one, costs nothing, and counts as a trial. One whose twin is in training waits for it. Stopped trials are
+    replayed too, failed ones are not. Train: it is trained once more with another seed, as in the paper."""
     early_stopping: EarlyStopping = EarlyStopping()
     """Which trials are stopped before their training ends."""
     low_fidelity: LowFidelity = LowFidelity()

@@ -174,7 +174,7 @@ class TrialFinished:
     train_seconds: float
     device_seconds: float
     at: float
-    replay_of: int | None = None  # the trial whose full result it is given without being trained
+    replay_of: int | None = None  # the trial whose result it is given without being trained
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,17 +311,18 @@ class Recovered:
     consecutive_failures: int = 0
     device_seconds: float = 0.0
     leases_expired: int = 0
-    replayed: int = 0  # of the trials that succeeded
+    replayed: int = 0  # of the trials that did not fail
     reports: dict[int, tuple[ReportedPoint, ...]] = field(default_factory=dict)  # of trials without a result, by step
     facts: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class FullResult:
-    """The result of a trial that was trained to its end."""
+class TrainedResult:
+    """The result of a trial that was trained, to its end or until it was stopped: `state` says which."""
 
     digest: str
     trial: int
+    state: TrialState
     reward: float
 
 
@@ -416,8 +417,8 @@ class JournalReader(ABC):
         """One trial, with its measurements."""
 
     @abstractmethod
-    def full_results(self) -> list[FullResult]:
-        """Of all trials that succeeded and were not replayed, in the order in which they finished."""
+    def trained_results(self) -> list[TrainedResult]:
+        """Of all trials that did not fail and were not replayed, in the order in which they finished."""
 
     @abstractmethod
     def first_trainings(self) -> list[FirstTraining]:

@@ -14,7 +14,6 @@ from nas_controller.journal.journal import (
     EndedLease,
     FinalTrainingRecord,
     FirstTraining,
-    FullResult,
     JournalError,
     JournalReader,
     OpenBatch,
@@ -23,6 +22,7 @@ from nas_controller.journal.journal import (
     Recovered,
     ReportedPoint,
     SampledTrial,
+    TrainedResult,
     TrialRecord,
     TrialState,
     UpdateRecord,
@@ -82,9 +82,9 @@ SELECT (SELECT coalesce(max(epoch), 0) FROM starts), (SELECT coalesce(max(batch)
 _TOTALS = """
 SELECT succeeded, failed, stopped_early, consecutive_failures, device_seconds, leases_expired, replayed FROM totals
 """
-_FULL_RESULTS = """
-SELECT t.digest, r.trial, r.reward FROM results r JOIN trials t ON t.trial = r.trial
-WHERE r.state = 'Succeeded' AND r.replay_of IS NULL ORDER BY r.sequence
+_TRAINED_RESULTS = """
+SELECT t.digest, r.trial, r.state, r.reward FROM results r JOIN trials t ON t.trial = r.trial
+WHERE r.state <> 'Failed' AND r.replay_of IS NULL ORDER BY r.sequence
 """
 _FIRST_TRAININGS = """
 SELECT f.trial, f.reward, f.promoted, f.train_seconds, f.device_seconds, r.reward
@@ -209,10 +209,11 @@ class SqliteReader(JournalReader):
             rows = self._query(_TRIAL + which, within)
         return [_trial_record(*row) for row in rows]
 
-    def full_results(self) -> list[FullResult]:
+    def trained_results(self) -> list[TrainedResult]:
         """See `JournalReader`."""
         with self._reading:
-            return [FullResult(*row) for row in self._query(_FULL_RESULTS)]
+            rows = self._query(_TRAINED_RESULTS)
+        return [TrainedResult(digest, trial, TrialState(state), reward) for digest, trial, state, reward in rows]
 
     def first_trainings(self) -> list[FirstTraining]:
         """See `JournalReader`."""

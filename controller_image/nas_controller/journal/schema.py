@@ -237,7 +237,19 @@ WHEN EXISTS (SELECT 1 FROM leases WHERE training = new.training AND ended IS NUL
 BEGIN SELECT RAISE(ABORT, 'another lease holds it'); END;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _REPLAYS, _REPORTS, _FIRST_TRAININGS, _FINAL_TRAININGS)
+# Stopped trials are replayed, too.
+_STOPPED_REPLAYS = """
+DROP TRIGGER replay_of_full_result;
+CREATE TRIGGER replay_of_trained_result BEFORE INSERT ON results
+WHEN new.replay_of IS NOT NULL AND NOT EXISTS (
+    SELECT 1 FROM results r JOIN trials t ON t.trial = r.trial
+    WHERE r.trial = new.replay_of AND r.state = new.state AND r.replay_of IS NULL AND r.reward = new.reward
+        AND t.digest = (SELECT digest FROM trials WHERE trial = new.trial)
+) OR new.replay_of IS NOT NULL AND (new.state = 'Failed' OR new.lease IS NOT NULL)
+BEGIN SELECT RAISE(ABORT, 'it is not a replay of a result of the same architecture'); END;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _REPLAYS, _REPORTS, _FIRST_TRAININGS, _FINAL_TRAININGS, _STOPPED_REPLAYS)
 """Script number i takes a journal of schema version i to version i + 1; an empty file is version 0."""
 
 SCHEMA_VERSION = len(MIGRATIONS)

@@ -85,22 +85,24 @@ def test_what_is_not_trained_in_full_is_worth_no_more_than_what_it_lost_to_has_g
     assert engine.journal.finished()[-1].reward == 0.2
 
 
-def test_an_architecture_that_was_not_trained_in_full_is_not_replayed() -> None:
-    """Of a few networks there are soon duplicates: the best is replayed, what was not promoted begins anew."""
+def test_an_architecture_that_was_not_trained_in_full_is_replayed_as_it_is() -> None:
+    """Of a few networks there are soon duplicates: none of them is trained again, the promoted nor the others."""
     layers = {"initial": 1, "max": 1}
     few = {"layers": layers, "filters": [8, 16, 24, 32], "filterHeights": [1], "filterWidths": [1], "strides": [1]}
     value = manifest(duplicates="Replay").model_dump(mode="json", exclude_unset=True)
     value["spec"] |= {"searchSpace": {"convNet": few}, "budget": {"maxTrials": 30}}
     asked = Search(NASSearch.model_validate(value), journal())
+    seen = []
     while not asked.ended:
         for trial in asked.ask(1):
+            seen.append((trial.architecture.digest, trial.first_training))
             (filters,) = re.findall(r'"filters":(\d+)', trial.architecture.to_json())
             asked.tell(trial, int(filters) / 100)
     records = asked.engine.journal.finished()
-    assert {r.state for r in records if r.replay_of is None} == {TrialState.SUCCEEDED, TrialState.STOPPED_EARLY}
-    assert any(r.replay_of is not None for r in records)
-    rewards = {r.sampled.digest: r.reward for r in records if r.state is TrialState.SUCCEEDED and r.replay_of is None}
-    assert all(r.reward == rewards[r.sampled.digest] for r in records if r.replay_of is not None)
+    assert len(seen) == len(set(seen)) <= 8
+    assert {r.state for r in records if r.replay_of is not None} == {TrialState.SUCCEEDED, TrialState.STOPPED_EARLY}
+    results = {r.sampled.digest: (r.state, r.reward) for r in records if r.replay_of is None}
+    assert all((r.state, r.reward) == results[r.sampled.digest] for r in records if r.replay_of is not None)
 
 
 def test_where_all_first_trainings_are_equal_all_are_trained_in_full() -> None:

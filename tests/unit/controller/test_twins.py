@@ -103,14 +103,42 @@ def test_a_trial_whose_twin_was_lost_with_too_many_workers_goes_out_itself() -> 
     assert engine.lease().trial == 2
 
 
-@pytest.mark.parametrize("state", [TrialState.FAILED, TrialState.STOPPED_EARLY])
-def test_what_is_no_full_result_is_not_replayed(state: TrialState) -> None:
-    """What made a trial fail may have been mended since, and one that was stopped has not shown what it is worth."""
+def test_a_failed_trial_is_not_replayed() -> None:
+    """What made it fail may have been mended since."""
     engine = Driven(manifest(), journal())
     engine.work(wanted=1)
-    engine.finish(engine.lease(), state=state)
+    engine.finish(engine.lease(), state=TrialState.FAILED)
     assert engine.lease().trial == 2
     assert engine.progress.replayed == 0
+
+
+def test_a_stopped_trial_is_replayed_as_one_and_is_no_full_result() -> None:
+    """What it was worth is at most what a full training would have shown: no replay makes it look better."""
+    engine = Driven(manifest(), journal())
+    engine.work(wanted=1)
+    engine.finish(engine.lease(), reward=0.2, state=TrialState.STOPPED_EARLY)
+
+    stopped, waited = results(engine)
+    assert (waited.state, waited.reward, waited.replay_of) == (TrialState.STOPPED_EARLY, 0.2, stopped.sampled.trial)
+    assert engine.progress.best_reward is None
+    engine.work(wanted=0)
+    assert [rewarded.complete for rewarded in engine.journal.history().finished] == [False, False]
+
+
+@pytest.mark.parametrize("order", [(0.2, 0.7), (0.7, 0.2)])
+def test_a_full_result_is_replayed_rather_than_that_of_a_twin_which_was_stopped(
+    order: tuple[float, float], tmp_path: Path
+) -> None:
+    """Both are there when duplicates were trained before. The full one counts, whichever came first."""
+    with journal(tmp_path / "journal.sqlite") as records:
+        engine = Driven(manifest(controller={"duplicates": "Train"}), records)
+        engine.work(wanted=2)
+        for reward in order:
+            engine.finish(engine.lease(), reward, TrialState.SUCCEEDED if reward == 0.7 else TrialState.STOPPED_EARLY)
+    with journal(tmp_path / "journal.sqlite") as records:
+        engine = Driven(manifest(), records)
+        engine.work(wanted=1)
+        assert {(r.state, r.reward) for r in results(engine)[2:]} == {(TrialState.SUCCEEDED, 0.7)}
 
 
 def test_replays_count_in_the_budget_and_a_policy_that_has_settled_ends_with_it() -> None:
@@ -208,7 +236,7 @@ def test_a_search_by_ask_and_tell_is_asked_for_new_architectures_alone() -> None
 
 # With kills at any instant. -------------------------------------------------------------------------------------------
 
-STEPS = st.lists(st.sampled_from(["sample", "lease", "finish", "fail", "lose", "restart"]), max_size=40)
+STEPS = st.lists(st.sampled_from(["sample", "lease", "finish", "stop", "fail", "lose", "restart"]), max_size=40)
 
 
 def play(steps: Sequence[str], path: Path, *, restarts: bool) -> tuple[list[tuple[object, ...]], bytes]:
@@ -225,6 +253,8 @@ def play(steps: Sequence[str], path: Path, *, restarts: bool) -> tuple[list[tupl
                 engine.grant(f"worker-{number}", None)
             case "finish" if held:
                 engine.finish(held[0], reward=number / 40)
+            case "stop" if held:
+                engine.finish(held[0], reward=number / 80, state=TrialState.STOPPED_EARLY)
             case "fail" if held:
                 engine.finish(held[-1], state=TrialState.FAILED)
             case "lose" if held:
@@ -245,8 +275,8 @@ def play(steps: Sequence[str], path: Path, *, restarts: bool) -> tuple[list[tupl
     engine.work(wanted=0)
     finished = [(r.sampled.trial, r.state, r.reward, r.replay_of) for r in results(engine)]
     assert len(finished) == 30
-    reward = {trial: r for trial, _, r, source in finished if source is None}
-    assert all(r == reward[source] for _, _, r, source in finished if isinstance(source, int))
+    trained = {trial: (state, r) for trial, state, r, source in finished if source is None}
+    assert all((state, r) == trained[source] for _, state, r, source in finished if isinstance(source, int))
     policy = records.recover().snapshots[engine.version]
     records.close()
     return finished, policy
