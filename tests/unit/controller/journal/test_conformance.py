@@ -5,6 +5,7 @@ import math
 import random
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -59,6 +60,11 @@ def sampled(trial: int, batch: int = 1) -> SampledTrial:
 
 def batch(number: int, *trials: int, version: int = 0) -> BatchSampled:
     return BatchSampled(number, version, tuple(sampled(trial, number) for trial in trials), 1.0)
+
+
+def twins(trials: int) -> BatchSampled:
+    """Batch 1, of so many trials of one architecture."""
+    return BatchSampled(1, 0, tuple(replace(sampled(trial, 1), digest="twin") for trial in range(1, trials + 1)), 1.0)
 
 
 def lease(name: str, trial: int, attempt: int = 1) -> LeaseGranted:
@@ -266,6 +272,35 @@ def test_a_contradiction_fails_its_write_whole_and_all_later_ones_but_none_befor
     assert journal.recover().facts == {}
     assert journal.recover().last_sequence == 1
     assert journal.problem() == str(error.value)
+
+
+@pytest.mark.parametrize("state", [TrialState.SUCCEEDED, TrialState.STOPPED_EARLY])
+def test_a_replay_has_the_state_and_the_reward_of_a_trained_twin(journal: Journal, state: TrialState) -> None:
+    journal.write(twins(4), finished(1, 1, state=state, reward=0.4))
+    journal.write(replace(finished(2, 2, state=state, reward=0.4), replay_of=1)).result()
+
+    assert [record.replay_of for record in journal.finished()] == [None, 1]
+    assert journal.recover().replayed == 1
+    assert [(each.trial, each.state, each.reward) for each in journal.trained_results()] == [(1, state, 0.4)]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        finished(3, 3, reward=0.4),
+        finished(3, 3, state=TrialState.STOPPED_EARLY, reward=0.5),
+        finished(3, 3, state=TrialState.FAILED, reward=0.4),
+        replace(finished(3, 3, state=TrialState.STOPPED_EARLY, reward=0.4), replay_of=2),
+        finished(5, 3, state=TrialState.STOPPED_EARLY, reward=0.4),
+    ],
+    ids=["another state", "another reward", "as a failure", "of a replay", "of another architecture"],
+)
+def test_what_is_no_replay_of_a_trained_twin_is_refused(journal: Journal, wrong: TrialFinished) -> None:
+    stopped = finished(1, 1, state=TrialState.STOPPED_EARLY, reward=0.4)
+    journal.write(twins(4), batch(2, 5), stopped, replace(stopped, trial=2, sequence=2, replay_of=1)).result()
+
+    with pytest.raises(JournalError, match="not a replay of a result of the same architecture"):
+        journal.write(wrong if wrong.replay_of else replace(wrong, replay_of=1)).result()
 
 
 def test_an_update_must_keep_the_snapshots_that_open_batches_need(journal: Journal) -> None:
