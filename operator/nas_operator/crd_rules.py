@@ -6,6 +6,7 @@ The models check the same in Python. A rule stands at the object that it is abou
 from dataclasses import dataclass
 
 from nas_api.spec.early_stopping import EarlyStopping
+from nas_api.spec.final_training import Grid
 from nas_api.spec.nassearch import IMMUTABLE_FIELDS
 from nas_api.spec.trainer import (
     BUILT_IN_IMAGES,
@@ -17,6 +18,7 @@ from nas_api.spec.trainer import (
     TRAINED_SPACES,
     USER_TASK_PATTERN,
 )
+from pydantic.alias_generators import to_camel
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ _CHOICES = (
     "recurrentCell.combinations",
     "recurrentCell.activations",
 )
+_GRID = tuple(to_camel(name) for name in Grid.model_fields if name != "parameters")
 _DURATIONS = (
     "spec.budget.maxDuration",
     "spec.trainer.timeout",
@@ -86,6 +89,14 @@ NASSEARCH_RULES = (
             f"{choices.rpartition('.')[2]} lists a choice twice",
         )
         for choices in _CHOICES
+    ),
+    *(
+        Rule(
+            f"spec.finalTraining.grid.{values}",
+            "self.all(value, self.exists_one(other, other == value))",
+            f"{values} lists a value twice: to train it again, set finalTraining.repeats",
+        )
+        for values in _GRID
     ),
     Rule(
         "spec.searchSpace.convNet.layerTypes",

@@ -73,6 +73,8 @@ def example(rule: Rule) -> tuple[Object, Object]:
             refused, accepted = choices(path)
             if "recurrentCell" in path:
                 return both(LANGUAGE, at(path, refused)), both(LANGUAGE, at(path, accepted))
+        case _ if "lists a value twice" in message:
+            refused, accepted = ([2, 2], [2, 3]) if field == "batchSize" else ([0.5, 0.5], [0.5, 0.25])
         case "searchSpace":
             return DISCRETE, both(DISCRETE, at("searchSpace.discrete.choices", [choice()]))
         case "choices" | "choices[]":
@@ -250,6 +252,7 @@ def test_everything_else_can_be_changed_while_a_search_runs(cluster: Cluster, na
         "pools": [{"name": "spot", "replicas": 3}],
         "trainer": {"epochs": 5, "image": "mine:2"},
         "controller": {"lease": {"duration": "30s"}, "algorithm": {"reinforce": {"learningRate": 0.01}}},
+        "finalTraining": {"top": 3, "timeout": "12h", "grid": {"learningRate": [0.1, 0.05]}},
     }
     cluster.apply(search("a", edited), namespace=namespace)
 
@@ -282,6 +285,9 @@ def test_a_name_has_no_dots_since_names_of_services_have_none(refusal: Try) -> N
         ({"trainer": {"timeout": "1 hour"}}, "spec.trainer.timeout in body should match"),
         ({"pools": [{"name": "a", "resources": {"cpu": "many"}}]}, "spec.pools[0].resources.cpu in body should match"),
         ({"trainer": {"egress": [{"cidr": "10.0.0.0"}]}}, "cidr must be a range of addresses such as 10.0.0.0/8"),
+        ({"finalTraining": {"timeout": "a day"}}, "spec.finalTraining.timeout in body should match"),
+        ({"finalTraining": {"grid": {"learningRate": [0]}}}, "learningRate[0] in body should be greater than 0"),
+        ({"finalTraining": {"grid": {"momentum": [0.9]}}}, 'unknown field "spec.finalTraining.grid.momentum"'),
         ({"searchSpace": {"type": "Transformer"}}, 'spec.searchSpace.type: Unsupported value: "Transformer"'),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

@@ -4,9 +4,9 @@ import itertools
 import json
 import math
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from nas_api.spec.base import Duration, Quantity, SpecModel
 from nas_api.spec.discrete_space import ChoiceValue
@@ -41,6 +41,16 @@ class Grid(SpecModel):
     ] = Field(default={}, max_length=16)
     """Values of each of `trainer.parameters` that is listed, for your own task."""
 
+    @model_validator(mode="after")
+    def _no_value_twice(self) -> Self:
+        for path, values in self._lists().items():
+            if len(set(values)) != len(values):
+                listed = ", ".join(map(str, values))
+                raise ValueError(
+                    f"{path[-1]} lists a value twice: {listed}. To train it again, set finalTraining.repeats"
+                )
+        return self
+
     def combinations(self) -> Iterator[Settings]:
         """The settings of every combination, the last list running fastest."""
         for chosen in itertools.product(*self._axes()):
@@ -61,7 +71,10 @@ class Grid(SpecModel):
         return math.prod(map(len, self._axes()))
 
     def _axes(self) -> list[list[tuple[tuple[str, ...], Any]]]:
-        lists: dict[tuple[str, ...], tuple[Any, ...]] = {
+        return [[(path, value) for value in values] for path, values in self._lists().items() if values]
+
+    def _lists(self) -> dict[tuple[str, ...], tuple[Any, ...]]:
+        return {
             ("optimizer", "learningRate"): self.learning_rate,
             ("optimizer", "weightDecay"): self.weight_decay,
             ("optimizer", "decayEpoch"): self.decay_epoch,
@@ -69,7 +82,6 @@ class Grid(SpecModel):
             ("batchSize",): self.batch_size,
             **{("parameters", name): values for name, values in self.parameters.items()},
         }
-        return [[(path, value) for value in values] for path, values in lists.items() if values]
 
 
 class FinalTraining(SpecModel):
@@ -79,7 +91,7 @@ class FinalTraining(SpecModel):
     the trainings of an architecture the one with the highest reward counts, so the choice is made by validation. Each
     is measured on the test set, which nothing before it opens, and the weights of the one that counts are kept. The
     policy learns nothing of it. With another `finalTraining` a search that has ended does the second stage again, as
-    far as it has not been done.
+    far as it has not been done. `trainer` may be edited meanwhile: it holds for the trainings that begin afterwards.
     """
 
     top: int = Field(default=1, ge=1, le=100)
@@ -104,8 +116,14 @@ class FinalTraining(SpecModel):
         Args:
             trainer: `spec.trainer`.
         """
-        epochs = self.epochs or max(30, 4 * trainer.epochs)
-        return [{"epochs": epochs, **settings} for settings in self.grid.combinations()]
+        return [{"epochs": self._epochs(trainer), **settings} for settings in self.grid.combinations()]
+
+    def resolved(self, trainer: Trainer) -> dict[str, Any]:
+        """All that it asks for as plain values, `epochs` among them: another one is another second stage."""
+        return self.model_dump(mode="json", by_alias=True) | {"epochs": self._epochs(trainer)}
+
+    def _epochs(self, trainer: Trainer) -> int:
+        return self.epochs or max(30, 4 * trainer.epochs)
 
     def check(self, trainer: Trainer) -> None:
         """Raises ValueError if a training is impossible with `trainer`, or there are too many."""

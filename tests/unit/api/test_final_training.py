@@ -46,6 +46,8 @@ def test_parameters_of_a_task_of_ones_own_are_a_grid_too_and_keep_their_kinds() 
         ({"grid": {"parameters": {"width": [3]}}}, "are for a task of your own"),
         ({"top": 100, "repeats": 11}, "asks for 1,100 trainings"),
         ({"grid": {"learningRate": [-1]}}, "greater than 0"),
+        ({"grid": {"learningRate": [0.1, 0.2, 0.10]}}, "learningRate lists a value twice: 0.1, 0.2, 0.1. To train it"),
+        ({"grid": {"parameters": {"width": [3, 3]}}}, "width lists a value twice: 3, 3"),
         ({"maxWeightsSize": "large"}, "is not a quantity"),
     ],
 )

@@ -260,6 +260,7 @@ BROKEN: dict[str, dict[str, Any]] = {
         "trainer": {"task": "a:b"},
         "reward": {"metric": "x"},
     },
+    "learningRate lists a value twice": {"finalTraining": {"grid": {"learningRate": [0.1, 0.1]}}},
     "above zero and": {"budget": {"maxDuration": "0s"}},
     "operator Exists matches every value": {
         "pools": [{"name": "a", "tolerations": [{"operator": "Exists", "value": "x"}]}]
