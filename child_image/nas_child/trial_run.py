@@ -18,7 +18,7 @@ from nas_api.rpc import trials_pb2 as pb
 from nas_api.spec import NASSearchSpec
 from nas_api.spec.base import parse_duration
 
-from nas_child.controller_client import CallRefusedError, ControllerClient
+from nas_child.controller_client import MAX_MESSAGE_BYTES, CallRefusedError, ControllerClient
 from nas_child.fork_server_client import ForkServerClient, ForkServerDiedError, TrialChannel, TrialEnded
 from nas_child.oom_killer import oom_kills
 from nas_child.process_tree import signal_name
@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 # Seconds that a task has, after it is told to stop early, to call `report` once more.
 _STOP_GRACE = 10.0
+# Of a message, for what comes with the measurements.
+_OTHER_BYTES = 64 * 1024
 
 
 class Order(StrEnum):
@@ -181,11 +183,19 @@ class TrialRun:
         finally:
             end.cancel()
 
+    def measurements(self) -> list[pb.Measurement]:
+        """All that was measured, thinned if need be so that a message has room for it."""
+        for limit in (None, 5_000, 2_000, 1_000, 1):
+            found = [measurement(point) for point in self.series.whole(limit)]
+            if pb.CompleteRequest(measurements=found).ByteSize() < MAX_MESSAGE_BYTES - _OTHER_BYTES:
+                break
+        return found
+
     async def _upload(self, end: Completed, final: pb.FinalTraining) -> End:
         """Sends what a final training has left. The heartbeats go on."""
         assert self._final_directory is not None
         upload = Upload(self._client, self.assignment.lease, self._worker_id)
-        task = asyncio.create_task(upload.send(self._final_directory, final.max_weights_bytes))
+        task = asyncio.create_task(upload.send(self._final_directory, final.max_weights_bytes, self.measurements()))
         try:
             waited: set[asyncio.Future[Any]] = {task, self.order}
             await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import tarfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,12 +36,15 @@ class Upload:
         self._lease = lease
         self._worker_id = worker_id
 
-    async def send(self, directory: Path, largest: int) -> Sent | None:
-        """Sends the files in `directory`, if there are any, as one tar archive. None: the controller wants no more.
+    async def send(self, directory: Path, largest: int, measurements: Sequence[pb.Measurement]) -> Sent | None:
+        """Sends the files in `directory`, if there are any and they are needed, as one tar archive.
+
+        None: the controller wants no more of this lease.
 
         Args:
             directory: what the training has left.
             largest: most bytes of the archive.
+            measurements: of the training. By them the controller knows whether a better one is kept already.
 
         Raises:
             CallRefusedError: the controller does not take it.
@@ -59,33 +63,41 @@ class Upload:
                     problem=f"its weights are not kept: they are of {size:,} bytes, and "
                     f"spec.finalTraining.maxWeightsSize is {largest:,}"
                 )
-            return await self._send(archive, size)
+            return await self._send(archive, size, measurements)
         finally:
             archive.unlink(missing_ok=True)
 
-    async def _send(self, archive: Path, size: int) -> Sent | None:
+    async def _send(self, archive: Path, size: int, measurements: Sequence[pb.Measurement]) -> Sent | None:
         starts = 0
         with archive.open("rb") as file:
             digest = (await asyncio.to_thread(hashlib.file_digest, file, "sha256")).hexdigest()
-            offset = 0
-            while offset < size:
-                starts += offset == 0
+            request = pb.UploadRequest(
+                lease=self._lease,
+                worker_id=self._worker_id,
+                total_bytes=size,
+                sha256=digest,
+                measurements=measurements,
+            )
+            while True:
+                reply = await self._client.call("Upload", request, pb.UploadReply, _DEADLINE)
+                if reply.abandon:
+                    return None
+                if reply.unneeded:
+                    return Sent()
+                if reply.received == size:
+                    return Sent(size)
+                starts += reply.received == 0
                 if starts > _MOST_STARTS:
                     return Sent(problem="its weights are not kept: they did not arrive as they were sent")
-                file.seek(offset)
+                file.seek(reply.received)
                 request = pb.UploadRequest(
                     lease=self._lease,
                     worker_id=self._worker_id,
-                    offset=offset,
+                    offset=reply.received,
                     data=file.read(_PIECE_BYTES),
                     total_bytes=size,
                     sha256=digest,
                 )
-                reply = await self._client.call("Upload", request, pb.UploadReply, _DEADLINE)
-                if reply.abandon:
-                    return None
-                offset = reply.received
-        return Sent(size)
 
 
 def _pack(directory: Path, archive: Path) -> None:

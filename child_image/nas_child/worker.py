@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 from nas_api.rpc import trials_pb2 as pb
 from nas_api.spec import NASSearch
 
-from nas_child.controller_client import MAX_MESSAGE_BYTES, CallRefusedError, ControllerClient
+from nas_child.controller_client import CallRefusedError, ControllerClient
 from nas_child.fork_server_client import ForkServerClient, ForkServerDiedError, Ready, UnusableError
-from nas_child.trial_run import Completed, End, Order, Released, TrialRun, measurement
+from nas_child.trial_run import Completed, End, Order, Released, TrialRun
 
 logger = logging.getLogger(__name__)
 
@@ -225,21 +225,17 @@ class Worker:
                 logger.warning("trial %d: %s; its lease will expire", trial, error)
 
     def _complete_request(self, run: TrialRun, end: Completed) -> pb.CompleteRequest:
-        for limit in (None, 5_000, 2_000, 1_000, 1):
-            request = pb.CompleteRequest(
-                lease=run.assignment.lease,
-                worker_id=self._settings.worker_id,
-                outcome=end.outcome,
-                reason=end.reason,
-                message=end.message,
-                weights_bytes=end.weights_bytes,
-                measurements=[measurement(point) for point in run.series.whole(limit)],
-                train_seconds=run.seconds,
-                device_seconds=run.seconds,
-            )
-            if request.ByteSize() < MAX_MESSAGE_BYTES:
-                break
-        return request
+        return pb.CompleteRequest(
+            lease=run.assignment.lease,
+            worker_id=self._settings.worker_id,
+            outcome=end.outcome,
+            reason=end.reason,
+            message=end.message,
+            weights_bytes=end.weights_bytes,
+            measurements=run.measurements(),
+            train_seconds=run.seconds,
+            device_seconds=run.seconds,
+        )
 
     def _release_request(self, assignment: pb.Assignment, end: Released) -> pb.ReleaseRequest:
         return pb.ReleaseRequest(

@@ -1,4 +1,4 @@
-"""Of the final trainings of an architecture, the one that counts."""
+"""Of the final trainings of an architecture the one that counts, and of these the best."""
 
 import json
 from collections.abc import Iterable
@@ -23,6 +23,12 @@ def best_trainings(records: Iterable[FinalTrainingRecord]) -> dict[int, FinalTra
         if before is None or before.reward is None or record.reward > before.reward:
             best[record.planned.trial] = record
     return best
+
+
+def best_of_all(records: Iterable[FinalTrainingRecord]) -> FinalTrainingRecord | None:
+    """The training with the highest reward of all, the earlier one among equals. None: none has succeeded."""
+    best = sorted(best_trainings(records).values(), key=lambda record: record.planned.training)
+    return max(best, key=lambda record: record.reward or 0.0, default=None)
 
 
 def last_metrics(record: FinalTrainingRecord) -> dict[str, float]:

@@ -15,7 +15,7 @@ from nas_api.spec import NASSearch
 from nas_api.spec.base import parse_duration, parse_quantity
 from nas_api.spec.final_training import write_settings
 
-from nas_controller.best_trainings import best_trainings, describe_training
+from nas_controller.best_trainings import best_of_all, best_trainings, describe_training
 from nas_controller.journal.journal import (
     FactLearned,
     FinalTrainingFinished,
@@ -24,6 +24,7 @@ from nas_controller.journal.journal import (
     Journal,
     LeaseEnded,
     LeaseGranted,
+    Measurement,
     PlannedTraining,
     SampledTrial,
     TrialState,
@@ -172,17 +173,23 @@ class FinalStage:
         """The training of a trial that counts, if one has succeeded."""
         return best_trainings(self._results.values()).get(trial)
 
+    @property
+    def best_of_all(self) -> FinalTrainingRecord | None:
+        """The training with the highest reward, those by former manifests included, if one has succeeded."""
+        return best_of_all(self._results.values())
+
     def _outcome(self) -> str:
         if self._wanted is None:
             return ""
         if not self._planned:
             return "no trial has succeeded, so there is no final training"
         results = [self._results[planned.training] for planned in self._planned]
-        best = max(best_trainings(results).values(), key=lambda r: (r.reward or 0.0, -r.planned.training), default=None)
-        if best is None:
-            first = results[0]
-            return f"all {len(results)} final trainings failed, the first with {first.reason}: {first.message}"
         failed = sum(record.state is TrialState.FAILED for record in results)
+        if failed == len(results):
+            first = results[0]
+            return f"all {failed} final trainings failed, the first with {first.reason}: {first.message}"
+        best = self.best_of_all
+        assert best is not None
         return f"final training: {describe_training(best)}" + (f"; {failed} of {len(results)} failed" if failed else "")
 
     def _combinations(self) -> Iterable[tuple[int, str, int]]:
@@ -238,7 +245,7 @@ class FinalStage:
         return FactLearned(_FACT, json.dumps(known))
 
     def _wanted_as_plain(self) -> object:
-        return None if self._wanted is None else self._wanted.model_dump(mode="json", by_alias=True)
+        return None if self._wanted is None else self._wanted.resolved(self._spec.trainer)
 
     # Leases. ----------------------------------------------------------------------------------------------------------
 
@@ -300,6 +307,17 @@ class FinalStage:
             result = TrialResult(TrialState.FAILED, reason="AttemptsExhausted", message=message)
             return self._finish(training, None, lease.worker, result)
         return written
+
+    def needs_weights(self, lease: Lease, measurements: Sequence[Measurement]) -> bool:
+        """Whether what a held training leaves would be kept, by what it has measured."""
+        before = self.best(lease.trial)
+        if before is None or before.reward is None:
+            return True
+        try:
+            reward = compute_reward(measurements, self._spec.reward)
+        except NoRewardError:
+            return False
+        return reward > before.reward or (reward == before.reward and lease.training < before.planned.training)
 
     # Results. ---------------------------------------------------------------------------------------------------------
 

@@ -4,13 +4,17 @@ What a worker sends grows in a file of its lease. When all of it is there and ha
 A training that counts keeps it under its number; nothing else is kept.
 """
 
+import errno
 import hashlib
 import os
+import shutil
 from pathlib import Path
 
 _PART = ".part"
 _WHOLE = ".whole"
 _KEPT = ".tar"
+# Bytes of the volume that are left to the journal: without it nothing goes on.
+RESERVE = 64 * 2**20
 
 
 def kept_file(directory: Path, training: int) -> Path:
@@ -34,7 +38,7 @@ class WeightStore:
             How much is there. `total`: all of it, and `verify` must have its say.
 
         Raises:
-            OSError: it cannot be written. `problem` says so until something can.
+            OSError: it cannot be written, or would leave the journal no room. `problem` says so until something can.
         """
         if self._file(token, _WHOLE).exists():
             return total
@@ -43,6 +47,7 @@ class WeightStore:
             with self._file(token, _PART).open("ab") as file:
                 there = file.tell()
                 if offset == there and there + len(data) <= total:
+                    self._check_room(len(data))
                     file.write(data)
                     there += len(data)
         except OSError as error:
@@ -86,6 +91,7 @@ class WeightStore:
         """Forgets what came under a lease."""
         for suffix in (_PART, _WHOLE):
             self._file(token, suffix).unlink(missing_ok=True)
+        self.problem = ""  # it may have been this one's alone: others say so again
 
     def remove(self, training: int) -> None:
         """Forgets what a training has left: another one of its architecture counts."""
@@ -98,6 +104,10 @@ class WeightStore:
         if self._directory.exists():
             for file in set(self._directory.iterdir()) - wanted:
                 file.unlink()
+
+    def _check_room(self, size: int) -> None:
+        if size and shutil.disk_usage(self._directory).free < size + RESERVE:
+            raise OSError(errno.ENOSPC, "no space left but what the journal needs")
 
     def _file(self, token: str, suffix: str) -> Path:
         return self._directory / f"{hashlib.sha256(token.encode()).hexdigest()[:32]}{suffix}"

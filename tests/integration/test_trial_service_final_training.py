@@ -63,9 +63,16 @@ def test_weights_are_uploaded_in_pieces_and_kept_across_a_restart(controller: Co
     assert client.complete(assignment.lease, weights_bytes=len(DATA)) == Complete.DUPLICATE
 
     second = client.lease().assignment
+    measured = [pb.Measurement(step=1, metrics={"val_accuracy": 0.1})]
+    offer = pb.UploadRequest(lease=second.lease, worker_id="w", total_bytes=5, sha256="00", measurements=measured)
+    assert client.trials.Upload(offer).unneeded
+    measured[0].metrics["val_accuracy"] = 0.99
+    offer = pb.UploadRequest(lease=second.lease, worker_id="w", total_bytes=5, sha256="00", measurements=measured)
+    assert client.trials.Upload(offer) == pb.UploadReply()
     assert client.complete(second.lease, outcome=pb.FAILED, reason="OutOfMemory") == Complete.ACCEPTED
     summary = client.wait_for_summary(lambda summary: summary.state == pb.Summary.SUCCEEDED)
     assert summary.best[0].final_result.training == 1
+    assert (summary.final_best.trial_id, summary.final_best.final_result.training) == (2, 1)
     assert summary.trials_finished == 2
     assert client.lease().HasField("retire")
 

@@ -494,6 +494,7 @@ class UploadRequest(_message.Message):
     DATA_FIELD_NUMBER: _builtins.int
     TOTAL_BYTES_FIELD_NUMBER: _builtins.int
     SHA256_FIELD_NUMBER: _builtins.int
+    MEASUREMENTS_FIELD_NUMBER: _builtins.int
     lease: _builtins.str
     """of a final training"""
     worker_id: _builtins.str
@@ -505,6 +506,10 @@ class UploadRequest(_message.Message):
     """of the whole"""
     sha256: _builtins.str
     """of the whole, in hexadecimal digits"""
+    @_builtins.property
+    def measurements(self) -> _containers.RepeatedCompositeFieldContainer[Global___Measurement]:
+        """before the first piece, with no data: the whole series, to be told whether"""
+
     def __init__(
         self,
         *,
@@ -514,10 +519,11 @@ class UploadRequest(_message.Message):
         data: _builtins.bytes = ...,
         total_bytes: _builtins.int = ...,
         sha256: _builtins.str = ...,
+        measurements: _abc.Iterable[Global___Measurement] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "lease", b"lease", "offset", b"offset", "sha256", b"sha256", "total_bytes", b"total_bytes", "worker_id", b"worker_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "lease", b"lease", "measurements", b"measurements", "offset", b"offset", "sha256", b"sha256", "total_bytes", b"total_bytes", "worker_id", b"worker_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -529,19 +535,23 @@ class UploadReply(_message.Message):
 
     RECEIVED_FIELD_NUMBER: _builtins.int
     ABANDON_FIELD_NUMBER: _builtins.int
+    UNNEEDED_FIELD_NUMBER: _builtins.int
     received: _builtins.int
     """go on from this offset; when it is total_bytes, all of it is durable"""
     abandon: _builtins.bool
     """nobody wants it any more"""
+    unneeded: _builtins.bool
+    """another training of the architecture is better: complete it without weights"""
     def __init__(
         self,
         *,
         received: _builtins.int = ...,
         abandon: _builtins.bool = ...,
+        unneeded: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["abandon", b"abandon", "received", b"received"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["abandon", b"abandon", "received", b"received", "unneeded", b"unneeded"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -697,6 +707,7 @@ class Summary(_message.Message):
     UPTIME_SECONDS_FIELD_NUMBER: _builtins.int
     FINAL_TRAININGS_FIELD_NUMBER: _builtins.int
     FINAL_TRAININGS_FINISHED_FIELD_NUMBER: _builtins.int
+    FINAL_BEST_FIELD_NUMBER: _builtins.int
     search: _builtins.str
     """namespace/name"""
     state: Global___Summary.State.ValueType
@@ -749,6 +760,10 @@ class Summary(_message.Message):
     def data_shape(self) -> Global___DataShape:
         """absent until a worker has told it, and with a user's own task"""
 
+    @_builtins.property
+    def final_best(self) -> Global___Trial:
+        """with the highest reward of a final training; absent: none has succeeded"""
+
     def __init__(
         self,
         *,
@@ -780,10 +795,11 @@ class Summary(_message.Message):
         uptime_seconds: _builtins.float | None = ...,
         final_trainings: _builtins.int = ...,
         final_trainings_finished: _builtins.int = ...,
+        final_best: Global___Trial | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_baseline", b"_baseline", "_entropy", b"_entropy", "_uptime_seconds", b"_uptime_seconds", "baseline", b"baseline", "data_shape", b"data_shape", "entropy", b"entropy", "uptime_seconds", b"uptime_seconds"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_baseline", b"_baseline", "_entropy", b"_entropy", "_uptime_seconds", b"_uptime_seconds", "baseline", b"baseline", "data_shape", b"data_shape", "entropy", b"entropy", "final_best", b"final_best", "uptime_seconds", b"uptime_seconds"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_baseline", b"_baseline", "_entropy", b"_entropy", "_uptime_seconds", b"_uptime_seconds", "baseline", b"baseline", "best", b"best", "data_shape", b"data_shape", "device_seconds", b"device_seconds", "elapsed_seconds", b"elapsed_seconds", "entropy", b"entropy", "epoch", b"epoch", "final_trainings", b"final_trainings", "final_trainings_finished", b"final_trainings_finished", "journal_problem", b"journal_problem", "leases_expired", b"leases_expired", "max_trials", b"max_trials", "message", b"message", "reason", b"reason", "search", b"search", "sequence", b"sequence", "state", b"state", "trials_failed", b"trials_failed", "trials_finished", b"trials_finished", "trials_leased", b"trials_leased", "trials_pending", b"trials_pending", "trials_replayed", b"trials_replayed", "trials_stopped_early", b"trials_stopped_early", "trials_succeeded", b"trials_succeeded", "updates", b"updates", "uptime_seconds", b"uptime_seconds", "version_lag", b"version_lag", "workers", b"workers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_baseline", b"_baseline", "_entropy", b"_entropy", "_uptime_seconds", b"_uptime_seconds", "baseline", b"baseline", "best", b"best", "data_shape", b"data_shape", "device_seconds", b"device_seconds", "elapsed_seconds", b"elapsed_seconds", "entropy", b"entropy", "epoch", b"epoch", "final_best", b"final_best", "final_trainings", b"final_trainings", "final_trainings_finished", b"final_trainings_finished", "journal_problem", b"journal_problem", "leases_expired", b"leases_expired", "max_trials", b"max_trials", "message", b"message", "reason", b"reason", "search", b"search", "sequence", b"sequence", "state", b"state", "trials_failed", b"trials_failed", "trials_finished", b"trials_finished", "trials_leased", b"trials_leased", "trials_pending", b"trials_pending", "trials_replayed", b"trials_replayed", "trials_stopped_early", b"trials_stopped_early", "trials_succeeded", b"trials_succeeded", "updates", b"updates", "uptime_seconds", b"uptime_seconds", "version_lag", b"version_lag", "workers", b"workers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__baseline: _TypeAlias = _typing.Literal["baseline"]  # noqa: Y015
     _WhichOneofArgType__baseline: _TypeAlias = _typing.Literal["_baseline", b"_baseline"]  # noqa: Y015

@@ -128,8 +128,14 @@ class SearchService(rpc.SearchServiceServicer):
             data_shape=shape_message(engine.data_shape),
             final_trainings=engine.final_stage.total,
             final_trainings_finished=engine.final_stage.finished,
+            final_best=self._final_best(),
             uptime_seconds=time.monotonic() - self._coordinator.started_at,
         )
+
+    def _final_best(self) -> pb.Trial | None:
+        best = self._engine.final_stage.best_of_all
+        record = self._engine.journal.trial(best.planned.trial) if best is not None else None
+        return trial_message(record, best) if record is not None else None
 
     def _worker(self, worker: Worker) -> pb.Worker:
         return pb.Worker(

@@ -130,8 +130,10 @@ class TrialService(rpc.TrialServiceServicer):
         """Takes a piece of what a final training leaves."""
         await self._authorize(context, request.worker_id, request.lease)
         self._coordinator.see(request.worker_id)
+        stage = self._engine.final_stage
         try:
-            check_upload(request, self._engine.final_stage.max_weights_bytes())
+            check_upload(request, stage.max_weights_bytes())
+            measurements = measurements_of(request.measurements)
         except MalformedError as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
             raise AssertionError from error
@@ -139,6 +141,8 @@ class TrialService(rpc.TrialServiceServicer):
         if lease is None or lease.worker != request.worker_id or not lease.training or not self._engine.wants(lease):
             return pb.UploadReply(abandon=True)
         self._coordinator.renew(lease)
+        if measurements and not stage.needs_weights(lease, measurements):
+            return pb.UploadReply(unneeded=True)
         if request.lease in self._verifying:
             await context.abort(grpc.StatusCode.UNAVAILABLE, "what was uploaded is being made durable: try again")
         try:

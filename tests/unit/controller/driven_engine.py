@@ -7,14 +7,15 @@ from nas_controller.engine import Engine
 from nas_controller.journal.sqlite import SqliteJournal
 from nas_controller.leases import Lease
 from nas_controller.local_job_runner import LocalJobRunner
+from nas_controller.weight_store import WeightStore
 
 
 class DrivenEngine(Engine):
     """An engine whose jobs are done at once."""
 
-    def __init__(self, search: NASSearch, journal: SqliteJournal) -> None:
+    def __init__(self, search: NASSearch, journal: SqliteJournal, weights: WeightStore | None = None) -> None:
         self.runner = LocalJobRunner(search.spec)
-        super().__init__(search, journal, self.runner)
+        super().__init__(search, journal, self.runner, weights=weights)
 
     def work(self, wanted: int) -> None:
         """Does jobs until `wanted` trials wait, or there is nothing to do."""

@@ -1,6 +1,7 @@
 """The second stage of a search: what it trains, in which order, what counts, and that nothing is lost or twice."""
 
 import hashlib
+import math
 import shutil
 import tempfile
 from pathlib import Path
@@ -12,14 +13,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from nas_api.spec import NASSearch
 from nas_controller.best_trainings import best_trainings
-from nas_controller.engine import Engine
 from nas_controller.journal.journal import FinalTrainingRecord, Measurement, TrialState
-from nas_controller.journal.sqlite import SqliteJournal
 from nas_controller.leases import Ending, Lease
-from nas_controller.local_job_runner import LocalJobRunner
 from nas_controller.progress import Verdict
 from nas_controller.trial_result import TrialResult
 from nas_controller.weight_store import WeightStore
+
+from .driven_engine import DrivenEngine, journal, manifest_of
 
 torch.set_num_threads(1)
 
@@ -27,39 +27,31 @@ Final = dict[str, object]
 
 
 def manifest(final: Final | None, trials: int = 4, **spec: object) -> NASSearch:
-    return NASSearch.model_validate(
+    return manifest_of(
         {
-            "apiVersion": "kubenas.dev/v1alpha1",
-            "kind": "NASSearch",
-            "metadata": {"name": "test"},
-            "spec": {
-                "searchSpace": {"convNet": {"layers": {"initial": 2, "max": 2}}},
-                "controller": {
-                    "algorithm": {"type": "Random"},
-                    "parallelism": {"batchSize": 2},
-                    "lease": {"maxAttempts": 3},
-                },
-                "budget": {"maxTrials": trials},
-                **({"finalTraining": final} if final is not None else {}),
-                **spec,
+            "searchSpace": {"convNet": {"layers": {"initial": 2, "max": 2}}},
+            "controller": {
+                "algorithm": {"type": "Random"},
+                "parallelism": {"batchSize": 2},
+                "lease": {"maxAttempts": 3},
             },
+            "budget": {"maxTrials": trials},
+            **({"finalTraining": final} if final is not None else {}),
+            **spec,
         }
     )
 
 
-class Controller(Engine):
-    """An engine with its journal and its weights in a directory, whose jobs are done at once."""
+class Controller(DrivenEngine):
+    """An engine with its journal and its weights in a directory."""
 
     def __init__(self, search: NASSearch, directory: Path) -> None:
-        self.runner = LocalJobRunner(search.spec)
         self.weights = WeightStore(directory / "weights")
-        records = SqliteJournal(directory / "journal.sqlite", "default/test")
-        super().__init__(search, records, self.runner, weights=self.weights)
+        super().__init__(search, journal(directory / "journal.sqlite"), self.weights)
         self.settle()
 
-    def lease(self, worker: str = "w") -> Lease | None:
-        while job := self.next_job(1):
-            self.absorb(self.runner.run(job)).result()
+    def lease_if_any(self, worker: str = "w") -> Lease | None:
+        self.work(wanted=1)
         granted = self.grant(worker, None)
         return granted[0] if granted else None
 
@@ -67,10 +59,9 @@ class Controller(Engine):
         """Trains so many trials, with these rewards."""
         for reward in rewards:
             lease = self.lease()
-            assert lease is not None
             assert not lease.training
             self.complete(lease, TrialResult(TrialState.SUCCEEDED, reward=reward))
-        self.learn()
+        self.work(wanted=0)
         self.settle()
 
     def settle(self) -> None:
@@ -78,15 +69,9 @@ class Controller(Engine):
         self.journal.write().result()
         self.check_budget()
 
-    def learn(self) -> None:
-        """Makes all updates that there are to be made."""
-        while job := self.next_job(0):
-            self.absorb(self.runner.run(job)).result()
-
     def train(self, accuracy: float | None, weights: bytes = b"") -> Lease:
         """Does the next final training. None: it fails."""
         lease = self.lease()
-        assert lease is not None
         assert lease.training
         self.finish(lease, accuracy, weights)
         return lease
@@ -144,7 +129,7 @@ def test_the_best_architectures_are_trained_with_every_combination_and_then_the_
     assert engine.verdict.state == "SUCCEEDED"
     assert engine.verdict.reason == "BudgetSpent"
     assert engine.verdict.message.endswith("final training: trial 2: test_accuracy 0.25 (epochs 9, learningRate 0.1)")
-    assert engine.lease() is None
+    assert engine.lease_if_any() is None
 
 
 def test_final_trainings_are_no_trials_and_nothing_is_learnt_of_them(tmp_path: Path) -> None:
@@ -170,7 +155,6 @@ def test_more_architectures_than_have_succeeded_are_all_that_have(tmp_path: Path
     engine = Controller(manifest({"top": 50}), tmp_path)
     engine.search(0.1, 0.4, 0.3)
     lease = engine.lease()
-    assert lease is not None
     engine.complete(lease, TrialResult(TrialState.FAILED))
     engine.settle()
     assert engine.final_stage.total == 3
@@ -180,7 +164,6 @@ def test_a_search_in_which_nothing_succeeded_has_no_second_stage(tmp_path: Path)
     engine = Controller(manifest({"top": 2}), tmp_path)
     for _ in range(4):
         lease = engine.lease()
-        assert lease is not None
         engine.complete(lease, TrialResult(TrialState.FAILED))
     engine.settle()
     assert engine.verdict.state == "SUCCEEDED"
@@ -210,7 +193,6 @@ def test_a_training_with_which_too_many_workers_were_lost_fails(tmp_path: Path) 
     engine.search(0.1, 0.4, 0.3, 0.2)
     for attempt in range(1, 4):
         lease = engine.lease()
-        assert lease is not None
         assert lease.attempt == attempt
         engine.end_lease(lease, Ending.LOST)
     [record] = engine.records()
@@ -221,7 +203,6 @@ def test_a_training_with_which_too_many_workers_were_lost_fails(tmp_path: Path) 
 def test_workers_that_train_trials_still_when_the_stage_begins_are_to_give_them_back(tmp_path: Path) -> None:
     engine = Controller(manifest({}, budget={"targetReward": 0.4}), tmp_path)
     held = engine.lease("other")
-    assert held is not None
     assert engine.wants(held)
     engine.search(0.5)
     assert engine.verdict.reason == "FinalTraining"
@@ -237,6 +218,37 @@ def test_of_the_trainings_of_an_architecture_the_files_of_the_best_are_kept(tmp_
     for accuracy, kept in ((0.5, "000001.tar"), (0.7, "000002.tar"), (0.6, "000002.tar")):
         engine.train(accuracy, b"weights")
         assert files(tmp_path) == [kept]
+
+
+def test_weights_are_needed_only_of_a_training_that_is_better_than_those_before(tmp_path: Path) -> None:
+    engine = Controller(manifest({"grid": {"learningRate": [0.1, 0.2]}}), tmp_path)
+    engine.search(0.1, 0.4, 0.3, 0.2)
+    first, second = engine.lease("a"), engine.lease("b")
+
+    def needed(lease: Lease, accuracy: float) -> bool:
+        return engine.final_stage.needs_weights(lease, [Measurement(1, {"val_accuracy": accuracy}, 1.0)])
+
+    assert needed(second, 0.1)
+    engine.finish(second, 0.5, b"weights")
+    assert not needed(first, 0.4)
+    assert not needed(first, math.nan)
+    assert needed(first, 0.5)  # among equals the earlier one counts
+    assert needed(first, 0.6)
+    engine.finish(first, 0.5, b"weights")
+    assert files(tmp_path) == ["000001.tar"]
+
+
+def test_the_best_of_all_trainings_is_told_also_of_those_by_a_former_manifest(tmp_path: Path) -> None:
+    engine = Controller(manifest({"top": 2}), tmp_path)
+    engine.search(0.1, 0.4, 0.3, 0.2)
+    engine.train(0.5)
+    engine.train(0.7)
+    assert engine.final_stage.best_of_all is not None
+    assert engine.final_stage.best_of_all.planned.trial == 3
+    engine.kill()
+    engine = Controller(manifest({"epochs": 9}), tmp_path)
+    engine.train(0.6)
+    assert "final training: trial 3: test_accuracy 0.35 (epochs 200)" in engine.verdict.message
 
 
 # Edits. ---------------------------------------------------------------------------------------------------------------
@@ -269,7 +281,6 @@ def test_a_raised_budget_takes_the_search_up_again_and_the_stage_follows_its_new
     engine = Controller(manifest({}), tmp_path)
     engine.search(0.1, 0.4, 0.3, 0.2)
     held = engine.lease()
-    assert held is not None
     engine.kill()
     engine = Controller(manifest({}, trials=6), tmp_path)
     assert engine.verdict.reason == "BudgetRaised"
@@ -281,11 +292,39 @@ def test_a_raised_budget_takes_the_search_up_again_and_the_stage_follows_its_new
     assert engine.verdict.state == "SUCCEEDED"
 
 
+def test_an_edit_of_the_trainer_holds_for_what_is_trained_afterwards_and_repeats_nothing(tmp_path: Path) -> None:
+    final: Final = {"epochs": 9, "grid": {"learningRate": [0.1, 0.2]}}
+    engine = Controller(manifest(final), tmp_path)
+    engine.search(0.1, 0.4, 0.3, 0.2)
+    engine.train(0.5)
+    engine.kill()
+    engine = Controller(manifest(final, trainer={"epochs": 20, "batchSize": 16}), tmp_path)
+    assert (engine.final_stage.finished, engine.final_stage.total) == (1, 2)
+    engine.train(0.6)
+    assert engine.verdict.state == "SUCCEEDED"
+    engine.kill()
+    engine = Controller(manifest(final, trainer={"epochs": 30}), tmp_path)
+    assert engine.verdict.state == "SUCCEEDED"
+
+
+def test_an_edit_of_its_epochs_is_another_stage_when_those_of_the_stage_follow_from_them(tmp_path: Path) -> None:
+    engine = Controller(manifest({}, trainer={"epochs": 10}), tmp_path)
+    engine.search(0.1, 0.4, 0.3, 0.2)
+    held = engine.lease()
+    engine.kill()
+    engine = Controller(manifest({}, trainer={"epochs": 20}), tmp_path)
+    assert not engine.finish(held, 0.5)
+    engine.end_lease(engine.leases.held()[0], Ending.RELEASED)
+    engine.train(0.6)
+    assert [record.planned.settings for record in engine.records() if record.wanted] == ['{"epochs":80}']
+    assert engine.verdict.state == "SUCCEEDED"
+
+
 def test_a_stage_can_be_suspended(tmp_path: Path) -> None:
     engine = Controller(manifest({}), tmp_path)
     engine.search(0.1, 0.4, 0.3, 0.2)
     engine.set_verdict(Verdict("SUSPENDED"))
-    assert engine.lease() is None
+    assert engine.lease_if_any() is None
     engine.kill()
     engine = Controller(manifest({}), tmp_path)
     assert engine.verdict.reason == "FinalTraining"
@@ -330,7 +369,7 @@ class Stage(RuleBasedStateMachine):
 
     @rule(worker=st.integers(0, 3))
     def lease(self, worker: int) -> None:
-        if self.engine.leases.of_worker(f"w{worker}") is None and (lease := self.engine.lease(f"w{worker}")):
+        if self.engine.leases.of_worker(f"w{worker}") is None and (lease := self.engine.lease_if_any(f"w{worker}")):
             assert lease.training not in self.accepted
             self.leases.append(lease)
 

@@ -1,12 +1,13 @@
 """What final trainings leave is kept whole, or not at all."""
 
 import hashlib
+from collections import namedtuple
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from nas_controller.weight_store import WeightStore, kept_file
+from nas_controller.weight_store import RESERVE, WeightStore, kept_file
 
 DATA = bytes(range(256)) * 10
 DIGEST = hashlib.sha256(DATA).hexdigest()
@@ -81,6 +82,21 @@ def test_a_sweep_leaves_what_belongs_to_trainings_that_count_and_to_leases_that_
     assert files(tmp_path) == sorted(["000002.tar", next(n for n in files(tmp_path) if n.endswith(".whole"))])
     assert store.size("c") == len(DATA)
     assert store.size("d") == 0
+
+
+def test_the_journal_is_left_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    free = RESERVE + 1000
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage(10**12, 0, free))
+    store = WeightStore(tmp_path)
+    assert store.receive("lease", 0, DATA[:1000], len(DATA)) == 1000
+    with pytest.raises(OSError, match="no space left but what the journal needs"):
+        store.receive("lease", 1000, DATA[1000:2001], len(DATA))
+    assert "no space left" in store.problem
+
+    free = RESERVE + 10_000
+    assert store.receive("lease", 1000, DATA[1000:], len(DATA)) == len(DATA)
+    assert store.verify("lease", len(DATA), DIGEST)
 
 
 def test_storage_that_takes_nothing_is_told_until_it_does_again(tmp_path: Path) -> None:
