@@ -10,7 +10,7 @@ from pathlib import Path
 from nas_api.architectures import Architecture, parse_architecture
 from nas_api.spec import NASSearch, Reward
 from nas_child.trained import METRICS
-from nas_controller.best_trainings import best_trainings
+from nas_controller.best_trainings import best_of_all, best_trainings
 from nas_controller.data_shape import DataShape
 from nas_controller.journal.journal import FinalTrainingRecord, JournalError, JournalReader, TrialRecord, UpdateRecord
 from nas_controller.progress import BUDGET_REASONS, Progress, Verdict
@@ -127,17 +127,19 @@ class Results:
         # With a second stage only the controller can say that it is done.
         known = json.loads(recovered.facts.get("final_training", "null")) or {}
         wanted = self.search.spec.final_training
-        done = known.get("spec") == (wanted.model_dump(mode="json", by_alias=True) if wanted else None)
+        done = known.get("spec") == (wanted.resolved(self.search.spec.trainer) if wanted else None)
         if wanted is not None or known.get("spec"):
             return stored if done and stored.final else None
         return verdict
 
     def trial(self, reference: str) -> TrialRecord:
-        """The trial of a number, or the one with the highest reward for `best`.
+        """The trial of a number, or the best: of the final trainings, if one has succeeded, else of the search.
 
         Raises:
             BadInput: there is no such trial.
         """
+        if reference == "best" and (final := best_of_all(self.final_trainings())) is not None:
+            reference = str(final.planned.trial)
         if reference == "best":
             best = self.best(1)
             if not best:

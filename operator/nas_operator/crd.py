@@ -20,7 +20,13 @@ from nas_operator.crd_schema import structural_schema
 _HEADER = "# Generated from the models in nas_api.spec by `python -m nas_operator.crd`. Do not edit.\n"
 
 _NASSEARCH_COLUMNS = [
-    ("State", "string", '.status.conditions[?(@.type=="Ready")].reason', "Running, Suspended, or what is wrong.", 0),
+    (
+        "State",
+        "string",
+        '.status.conditions[?(@.type=="Ready")].reason',
+        "Running, FinalTraining, Suspended, or what is wrong.",
+        0,
+    ),
     ("Succeeded", "string", '.status.conditions[?(@.type=="Succeeded")].status', "Whether it has ended well.", 0),
     ("Trials", "integer", ".status.trials.finished", "Architectures that are finished.", 0),
     ("Of", "string", ".spec.budget.maxTrials", "Architectures that end the search.", 0),

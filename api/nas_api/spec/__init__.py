@@ -25,7 +25,15 @@ from nas_api.spec.nassearch import NASSearch, NASSearchSpec
 from nas_api.spec.pool import Pool, Toleration
 from nas_api.spec.reward import FailedTrial, Reward
 from nas_api.spec.search_space import Constraints, ConvNetSpace, DepthSchedule, RecurrentCellSpace, SearchSpace
-from nas_api.spec.status import Condition, NASPoolStatus, NASSearchStatus, TrialCounts, TrialSummary, WorkerCounts
+from nas_api.spec.status import (
+    Condition,
+    FinalTrainingStatus,
+    NASPoolStatus,
+    NASSearchStatus,
+    TrialCounts,
+    TrialSummary,
+    WorkerCounts,
+)
 from nas_api.spec.trainer import Dataset, Egress, Optimizer, Trainer, Volume
 
 __all__ = [
@@ -77,5 +85,6 @@ __all__ = [
     "Condition",
     "TrialCounts",
     "TrialSummary",
+    "FinalTrainingStatus",
     "WorkerCounts",
 ]

@@ -81,6 +81,19 @@ class WorkerCounts(StatusModel):
     """With an architecture in training."""
 
 
+class FinalTrainingStatus(StatusModel):
+    """How far the second stage is (`spec.finalTraining`)."""
+
+    trainings: Count = 0
+    """Trainings that it is made of."""
+    finished: Count = 0
+    """Those that have a result."""
+    best_trial: Count | None = None
+    """The trial whose final training has the highest reward, which is made on the validation samples."""
+    metrics: dict[Annotated[str, Field(max_length=253)], float] = Field(default={}, max_length=16)
+    """What that training has measured on the test set."""
+
+
 class NASSearchStatus(StatusModel):
     """How far a search is. There is no phase: look at the conditions."""
 
@@ -98,6 +111,8 @@ class NASSearchStatus(StatusModel):
     """The trial of the highest reward."""
     top_trials: Annotated[tuple[TrialSummary, ...], Field(max_length=10)] = ()
     """The ten trials of the highest rewards, best first."""
+    final_training: FinalTrainingStatus | None = None
+    """The second stage, once it has begun."""
     started_at: Time | None = None
     """When the controller first ran."""
     finished_at: Time | None = None

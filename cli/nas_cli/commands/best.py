@@ -11,7 +11,7 @@ def best(
     state: State = None,
     output: Annotated[DocumentOutput, typer.Option("--output", "-o", help="How to write it.")] = DocumentOutput.TABLE,
 ) -> None:
-    """Show the trial with the highest reward so far.
+    """Show the trial with the highest reward so far: of its final training (spec.finalTraining), once there is one.
 
     Examples:
       [bold]nas best[/]                              of the only search in ./runs

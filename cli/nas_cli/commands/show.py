@@ -17,7 +17,7 @@ def show(
     Examples:
       [bold]nas show 12[/]                           trial 12 of the only search in ./runs
 
-      [bold]nas show best -s runs/digits[/]          the one with the highest reward
+      [bold]nas show best -s runs/digits[/]          the best one
 
       [bold]nas show 12 -o yaml[/]                   for a program
     """

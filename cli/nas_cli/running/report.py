@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Sequence
 
-from nas_controller.best_trainings import best_trainings, describe_training
+from nas_controller.best_trainings import best_of_all, best_trainings, describe_training
 from nas_controller.journal.journal import TrialRecord, TrialState
 from nas_controller.progress import Verdict
 from rich.console import Console
@@ -122,15 +122,12 @@ def _look(results: Results, best: TrialRecord | None) -> dict[str, str]:
             f"nas show best {where}": f"the architecture, {part} by {part}",
             f"nas plot -o curve.png {where}": "how the search went",
         }
-        finals = best_trainings(results.final_trainings())
-        final = max(finals.values(), key=lambda training: training.reward or 0.0, default=None)
-        name = "best" if final is None else str(final.planned.trial)
-        if not spec.trainer.is_user_task and final is None:
+        if not spec.trainer.is_user_task and best_of_all(results.final_trainings()) is None:
             steps[f"nas train best {where}"] = "train it to the end, and measure it on the test set"
         if spec.search_space.type == "ConvNet":
-            steps[f"nas export {name} -o best {where}"] = "take it away as PyTorch and ONNX"
+            steps[f"nas export best -o best {where}"] = "take it away as PyTorch and ONNX"
         elif spec.search_space.type == "RecurrentCell" and not spec.trainer.is_user_task:
-            steps[f"nas export {name} -o best {where}"] = "take it away as PyTorch"
+            steps[f"nas export best -o best {where}"] = "take it away as PyTorch"
         else:
             steps[f"nas show best -o json {where}"] = "the architecture for your own code"
     twin = twin_directory(results.state.path)

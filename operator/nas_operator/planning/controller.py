@@ -65,7 +65,7 @@ def plan_best(search: NASSearch, observed: Observed) -> Iterator[Apply]:
         return
     shape = summary.data_shape if summary.HasField("data_shape") else None
     try:
-        best = build_best(search, summary.best[0], shape)
+        best = build_best(search, summary.final_best if summary.HasField("final_best") else summary.best[0], shape)
     except ValueError:  # an architecture of a kind that only a newer controller has
         return
     if not is_applied(best, observed.config_maps.get(best_name(search.metadata.name))):

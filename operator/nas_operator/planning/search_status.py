@@ -5,7 +5,15 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from nas_api.rpc import trials_pb2 as pb
-from nas_api.spec import Condition, NASSearch, NASSearchStatus, TrialCounts, TrialSummary, WorkerCounts
+from nas_api.spec import (
+    Condition,
+    FinalTrainingStatus,
+    NASSearch,
+    NASSearchStatus,
+    TrialCounts,
+    TrialSummary,
+    WorkerCounts,
+)
 from pydantic import ValidationError
 
 from nas_operator.observed import Object, Observed
@@ -17,6 +25,8 @@ from nas_operator.planning.pool_status import PoolReport, workers
 from nas_operator.planning.stage import Stage, Verdict
 
 _TOP = 10
+# Of the final training that is best. A task of a user's own may report many.
+_MOST_METRICS = 16
 # Reasons of a controller that is on its way or where it should be. All others are problems.
 NO_PROBLEM = frozenset({"Available", "Starting", "Stopped"})
 
@@ -69,7 +79,7 @@ def search_status(
     succeeded, failed = (_end(conditions, verdict, kind, summary) for kind in ("Succeeded", "Failed"))
     suspended = conditions.make("Suspended", *_suspended(verdict, reports, summary))
     progressing = conditions.make("Progressing", *_progressing(verdict, reports, available, summary))
-    ready = conditions.make("Ready", *_ready(verdict, available, pools, succeeded, failed, suspended))
+    ready = conditions.make("Ready", *_ready(verdict, available, pools, progressing, succeeded, failed, suspended))
     numbers = previous if summary is None else _numbers(summary)
     return NASSearchStatus(
         observed_generation=generation,
@@ -83,6 +93,7 @@ def search_status(
         updates=numbers.updates,
         best_trial=numbers.best_trial,
         top_trials=numbers.top_trials,
+        final_training=numbers.final_training,
         started_at=previous.started_at or (format_time(now) if summary is not None else None),
         finished_at=_finished_at(previous, verdict),
     )
@@ -175,6 +186,7 @@ def _ready(
     verdict: Verdict,
     available: Condition,
     pools: Condition,
+    progressing: Condition,
     succeeded: Condition,
     failed: Condition,
     suspended: Condition,
@@ -188,6 +200,8 @@ def _ready(
             return False, condition.reason, condition.message
     if verdict.stage is Stage.SUSPENDED:
         return True, suspended.reason, suspended.message
+    if progressing.reason == "FinalTraining":
+        return True, progressing.reason, progressing.message
     return True, "Running", pools.message
 
 
@@ -205,6 +219,21 @@ def _numbers(summary: pb.Summary) -> NASSearchStatus:
         updates=summary.updates,
         best_trial=top[0] if top else None,
         top_trials=top,
+        final_training=_final_training(summary),
+    )
+
+
+def _final_training(summary: pb.Summary) -> FinalTrainingStatus | None:
+    best = summary.final_best if summary.HasField("final_best") else None
+    if best is None and not summary.final_trainings:
+        return None
+    tested = sorted(best.final_result.metrics.items()) if best is not None else []
+    tested = [(name, value) for name, value in tested if name.startswith("test_") and math.isfinite(value)]
+    return FinalTrainingStatus(
+        trainings=summary.final_trainings,
+        finished=summary.final_trainings_finished,
+        best_trial=best.trial_id if best is not None else None,
+        metrics=dict(tested[:_MOST_METRICS]),
     )
 
 

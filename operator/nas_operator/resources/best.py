@@ -25,7 +25,7 @@ def build_best(search: NASSearch, trial: pb.Trial, data_shape: pb.DataShape | No
 
     Args:
         search: which has ended.
-        trial: its best.
+        trial: its best, by the second stage if that has come to a result.
         data_shape: of the images that the workers found. None: there are none.
 
     Only a user's own task can build its networks: there is no `model.py` then, unless they are ConvNets and the task
@@ -67,7 +67,9 @@ def _source(search: NASSearch, trial: pb.Trial, shape: pb.DataShape | None) -> s
     match parse_architecture(trial.architecture):
         case ConvNet() as network if shape is not None:
             image = ImageShape(shape.channels, shape.height, shape.width)
-            return write_source(network, image, shape.classes, title, epsilon=trainer.batch_norm_epsilon)
+            settings = json.loads(trial.final_result.settings or "{}")
+            epsilon = settings.get("batchNormEpsilon", trainer.batch_norm_epsilon)
+            return write_source(network, image, shape.classes, title, epsilon=epsilon)
         case RecurrentCell() as cell if not trainer.is_user_task:
             return write_language_model_source(cell, trainer.language_model, title)
     return None

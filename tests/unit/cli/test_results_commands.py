@@ -13,6 +13,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from nas_controller.journal.journal import (
+    FinalTrainingFinished,
+    FinalTrainingsPlanned,
+    Measurement,
+    PlannedTraining,
+    TrialState,
+)
 from nas_controller.journal.sqlite import SqliteJournal
 from typer.testing import Result
 
@@ -69,6 +76,29 @@ def test_best_is_the_trial_of_the_highest_reward(nas: Nas, state: Path) -> None:
     best = nas("best", "-s", state, "-o", "json")
     assert json.loads(best.stdout) == json.loads(nas("show", "3", "-s", state, "-o", "json").stdout)
     assert json.loads(best.stdout)["trial"] == 3
+
+
+def finish_final_training(state: Path, training: int, trial: int, accuracy: float) -> None:
+    planned = PlannedTraining(training, trial, '{"epochs":60}', 0)
+    series = (Measurement(60, {"val_accuracy": accuracy, "test_accuracy": accuracy / 2}, 9.0),)
+    result = FinalTrainingFinished(
+        training, None, "w", TrialState.SUCCEEDED, accuracy**3, "", "", series, 9.0, 9.0, 0, 1_700_000_050.0
+    )
+    with SqliteJournal(state / "journal.sqlite", "default/digits") as journal:
+        journal.write(FinalTrainingsPlanned((planned,)), result).result()
+
+
+def test_best_is_the_trial_of_the_highest_reward_of_a_final_training_once_there_is_one(nas: Nas, state: Path) -> None:
+    finish_final_training(state, 1, trial=8, accuracy=0.92)
+    finish_final_training(state, 2, trial=7, accuracy=0.91)
+    best = json.loads(nas("best", "-s", state, "-o", "json").stdout)
+    assert best["trial"] == 8
+    assert best["finalTraining"]["metrics"] == {"val_accuracy": 0.92, "test_accuracy": 0.46}
+    assert best["finalTraining"]["settings"] == {"epochs": 60}
+    shown = nas("show", "7", "-s", state).stdout
+    assert [line.split() for line in shown.splitlines()][-1] == [
+        "best", "Succeeded", "0.7536", "0.455", "9.0s", "epochs", "60",
+    ]  # fmt: skip
 
 
 def test_show_lists_layers_with_inputs_shapes_and_counts_and_the_series(nas: Nas, state: Path) -> None:

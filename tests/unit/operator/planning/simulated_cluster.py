@@ -74,6 +74,7 @@ class SimulatedCluster:
         self.final_trainings = (0, 0)  # finished, and in all
         self.finished = 0
         self.best: list[pb.Trial] = []
+        self.final_best: pb.Trial | None = None
 
         # What goes wrong. The pods of workers are named by their template; "" means all.
         self.unusable: set[str] = set()
@@ -358,6 +359,7 @@ class SimulatedCluster:
             final_trainings=self.final_trainings[1],
             workers=list(self.workers.values()),
             best=self.best,
+            final_best=self.final_best,
             journal_problem=self.journal_problem,
         )
 

@@ -1,5 +1,6 @@
 """A search from its first plan to its end: what the operator makes, and when it leaves everything alone."""
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -294,6 +295,16 @@ ARCHITECTURE = (
     '{"type":"ConvNet","layers":[{"type":"Convolution","filterHeight":3,"filterWidth":3,"filters":24,'
     '"strideHeight":1,"strideWidth":1,"inputs":[0]}]}'
 )
+
+
+def test_the_architecture_to_take_away_is_the_best_of_the_second_stage(cluster: SimulatedCluster) -> None:
+    final = pb.FinalResult(training=3, settings='{"epochs":60}', reward=0.8, metrics={"test_accuracy": 0.875})
+    cluster.final_best = pb.Trial(trial_id=5, reward=0.7, architecture=ARCHITECTURE, final_result=final)
+    ended(cluster)
+    trial = json.loads(cluster.config_maps[best_name("digits")]["data"]["trial.json"])
+    assert trial["trial"] == 5
+    assert trial["finalTraining"]["metrics"] == {"test_accuracy": 0.875}
+    assert cluster.search["status"]["bestTrial"]["id"] == 7
 
 
 def test_when_a_search_has_succeeded_its_workers_go_and_its_result_stays(cluster: SimulatedCluster) -> None:

@@ -47,8 +47,24 @@ def test_a_second_stage_is_told_and_its_workers_stay(cluster: SimulatedCluster) 
     progressing = cluster.condition("Progressing")
     assert (progressing["status"], progressing["reason"]) == ("True", "FinalTraining")
     assert progressing["message"] == "The search is done; 1 of 4 final trainings are, 3 workers at work."
+    assert (cluster.condition("Ready")["status"], cluster.condition("Ready")["reason"]) == ("True", "FinalTraining")
     assert cluster.condition("Succeeded")["status"] == "False"
     assert len(cluster.live_jobs("gpus")) == 3
+    assert cluster.search["status"]["finalTraining"] == {"trainings": 4, "finished": 1, "metrics": {}}
+
+
+def test_the_test_figures_of_the_best_final_training_are_told(cluster: SimulatedCluster) -> None:
+    metrics = {"test_accuracy": 0.875, "test_loss": float("nan"), "val_accuracy": 0.9}
+    cluster.final_best = pb.Trial(trial_id=7, final_result=pb.FinalResult(training=3, reward=0.7, metrics=metrics))
+    cluster.state, cluster.reason, cluster.final_trainings = pb.Summary.SUCCEEDED, "BudgetSpent", (4, 4)
+    cluster.finish_trials()
+    cluster.settle()
+
+    told = {"trainings": 4, "finished": 4, "bestTrial": 7, "metrics": {"test_accuracy": 0.875}}
+    assert cluster.search["status"]["finalTraining"] == told
+    cluster.stop_controller()
+    cluster.settle()
+    assert cluster.search["status"]["finalTraining"] == told
 
 
 def test_a_pool_says_what_scalers_and_people_ask_for(cluster: SimulatedCluster) -> None:

@@ -68,6 +68,20 @@ def test_the_architecture_and_the_trial_can_be_read() -> None:
     assert trial["finishedAt"] == "2023-11-14T22:13:20+00:00"
 
 
+def test_the_test_figures_of_the_final_training_are_with_it_and_the_module_is_built_as_it_was_trained() -> None:
+    final = pb.FinalResult(
+        training=4, settings='{"epochs":60,"batchNormEpsilon":0.001}', reward=0.7, metrics={"test_accuracy": 0.875}
+    )
+    data = build_best(search_of(), trial_of(NETWORK.canonical().model_dump_json(), final_result=final), SHAPE)["data"]
+    assert json.loads(data["trial.json"])["finalTraining"] == {
+        "training": 4,
+        "settings": {"epochs": 60, "batchNormEpsilon": 0.001},
+        "reward": 0.7,
+        "metrics": {"test_accuracy": 0.875},
+    }
+    assert "module.eps = 0.001" in data["model.py"]
+
+
 def test_of_a_task_of_the_users_own_there_is_no_module() -> None:
     best = build_best(search_of(), trial_of('{"anything": [1, 2]}'), None)
     assert best["data"].keys() == {"architecture.json", "trial.json"}
