@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 from nas_api.spec import NASSearch
 from nas_api.spec.base import parse_duration, parse_quantity
-from nas_api.spec.final_training import write_settings
 
-from nas_controller.best_trainings import best_of_all, best_trainings, describe_training
+from nas_controller.best_trainings import best_of_all, best_trainings, describe_training, without_series
+from nas_controller.final_plan import final_plan
 from nas_controller.journal.journal import (
     FactLearned,
     FinalTrainingFinished,
@@ -38,8 +38,6 @@ from nas_controller.weight_store import WeightStore
 FINAL_TRAINING = "FinalTraining"
 """Reason of the verdict RUNNING while the second stage lasts."""
 _FACT = "final_training"
-# Of the best trials that are looked at for different architectures at a time.
-_PAGE = 100
 
 
 @dataclass(slots=True)
@@ -91,7 +89,7 @@ class FinalStage:
         known = json.loads(fact) if fact else {}
         self.ending = Verdict(*known["ending"]) if known.get("ending") else None
         records = self._journal.final_trainings()
-        self._results = {record.planned.training: record for record in records if record.finished_at}
+        self._results = {record.planned.training: without_series(record) for record in records if record.finished_at}
         if self.ending is not None:
             if known["planned"]:
                 self._take_up([record.planned for record in records if record.wanted], records)
@@ -121,16 +119,7 @@ class FinalStage:
         if self._readable is None or not self._readable.done():
             return
         records = self._journal.final_trainings()
-        known = {
-            (record.planned.trial, record.planned.settings, record.planned.repeat): record.planned for record in records
-        }
-        last = max((planned.training for planned in known.values()), default=0)
-        plan = []
-        for trial, settings, repeat in self._combinations():
-            if (planned := known.get((trial, settings, repeat))) is None:
-                last += 1
-                planned = PlannedTraining(last, trial, settings, repeat)
-            plan.append(planned)
+        plan = final_plan(self._wanted, self._spec.trainer, self._journal, records) if self._wanted is not None else []
         self._take_up(plan, records)
         self._write_plan(plan)
 
@@ -191,27 +180,6 @@ class FinalStage:
         best = self.best_of_all
         assert best is not None
         return f"final training: {describe_training(best)}" + (f"; {failed} of {len(results)} failed" if failed else "")
-
-    def _combinations(self) -> Iterable[tuple[int, str, int]]:
-        if self._wanted is None:
-            return
-        every = [write_settings(settings) for settings in self._wanted.trainings(self._spec.trainer)]
-        trials = self._top(self._wanted.top)
-        # The best architecture first, and every combination once before any is repeated.
-        for trial in trials:
-            for repeat in range(self._wanted.repeats):
-                for settings in every:
-                    yield trial, settings, repeat
-
-    def _top(self, count: int) -> list[int]:
-        """The best trials of different architectures."""
-        found: dict[str, int] = {}
-        offset = 0
-        while len(found) < count and (page := self._journal.best(offset=offset, limit=_PAGE)):
-            for record in page:
-                found.setdefault(record.sampled.digest, record.sampled.trial)
-            offset += len(page)
-        return list(found.values())[:count]
 
     def _take_up(self, plan: Sequence[PlannedTraining], records: Iterable[FinalTrainingRecord]) -> None:
         """Makes a plan the one that is followed. `records`: of the trainings, as they can be read."""
@@ -362,6 +330,7 @@ class FinalStage:
             weights_bytes=0 if state is TrialState.FAILED else result.weights_bytes,
             finished_at=time.time(),
         )
+        record = without_series(record)
         before = self.best(training.planned.trial)
         results = {**self._results, training.planned.training: record}
         counts = best_trainings(results.values()).get(training.planned.trial) is record
