@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 
 from nas_api.spec.final_training import describe_settings
 
-from nas_controller.journal.journal import FinalTrainingRecord, TrialState
+from nas_controller.journal.journal import FinalTrainingRecord, Measurement, TrialState
 
 _TEST = "test_"
 
@@ -34,6 +35,14 @@ def best_of_all(records: Iterable[FinalTrainingRecord]) -> FinalTrainingRecord |
 def last_metrics(record: FinalTrainingRecord) -> dict[str, float]:
     """The metrics as they were measured last."""
     return {name: value for measurement in record.measurements for name, value in measurement.metrics.items()}
+
+
+def without_series(record: FinalTrainingRecord) -> FinalTrainingRecord:
+    """The record with the metrics as they were measured last alone: a series may be long."""
+    if not record.measurements:
+        return record
+    last = record.measurements[-1]
+    return replace(record, measurements=(Measurement(last.step, last_metrics(record), last.seconds),))
 
 
 def metrics_of_test(record: FinalTrainingRecord) -> dict[str, float]:

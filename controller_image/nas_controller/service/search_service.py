@@ -134,8 +134,10 @@ class SearchService(rpc.SearchServiceServicer):
 
     def _final_best(self) -> pb.Trial | None:
         best = self._engine.final_stage.best_of_all
-        record = self._engine.journal.trial(best.planned.trial) if best is not None else None
-        return trial_message(record, best) if record is not None else None
+        if best is None:
+            return None
+        [record] = self._engine.journal.trials(after=best.planned.trial - 1, limit=1)
+        return trial_message(record, best)
 
     def _worker(self, worker: Worker) -> pb.Worker:
         return pb.Worker(
