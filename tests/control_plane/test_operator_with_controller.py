@@ -102,8 +102,9 @@ class Worker:
         request = pb.LeaseRequest(worker_id=self.pod, request_id=f"{self.pod}-{self.requests}", wait_seconds=20)
         return self.trials.Lease(request, timeout=30)
 
-    def complete(self, lease: str, accuracy: float) -> None:
-        measurements = [pb.Measurement(step=1, metrics={"val_accuracy": accuracy}, seconds=1.0)]
+    def complete(self, lease: str, accuracy: float, **tested: float) -> None:
+        metrics = {"val_accuracy": accuracy, **tested}
+        measurements = [pb.Measurement(step=1, metrics=metrics, seconds=1.0)]
         self.trials.Complete(
             pb.CompleteRequest(
                 worker_id=self.pod, lease=lease, outcome=pb.SUCCEEDED, measurements=measurements, train_seconds=1.0
@@ -165,6 +166,41 @@ def test_a_search_runs_to_its_end(space: Namespace, controller: Controller) -> N
     best = space.json("get", "configmap", "digits-best")["data"]
     assert json.loads(best["trial.json"])["trial"] == status["bestTrial"]["id"]
     compile(best["model.py"], "model.py", "exec")
+
+
+@pytest.mark.usefixtures("operator")
+def test_a_search_has_succeeded_when_its_second_stage_is_done(space: Namespace, controller: Controller) -> None:
+    space.apply(search(replicas=1, budget={"maxTrials": 2}, finalTraining={"top": 2, "epochs": 9}))
+    space.wait_for_workers(1)
+    controller.start()
+    [pod] = space.running_pods("worker")
+    with controller.channel("digits-pool-gpu-tls") as channel:
+        worker = Worker(pod, TrialServiceStub(channel))
+        worker.register()
+        for accuracy in (0.5, 0.8):
+            worker.complete(worker.lease().assignment.lease, accuracy)
+        best = worker.lease().assignment
+        assert best.HasField("final_training")
+        space.cluster.wait_for(lambda: space.condition("Ready").get("reason") == "FinalTraining", "the second stage")
+        assert space.condition("Succeeded")["status"] == "False"
+        assert space.status()["finalTraining"]["trainings"] == 2
+
+        worker.complete(best.lease, 0.85, test_accuracy=0.75)
+        other = worker.lease().assignment
+        worker.complete(other.lease, 0.9, test_accuracy=0.8125)
+        space.cluster.wait_for(lambda: space.condition("Succeeded").get("status") == "True", "the end")
+        assert worker.lease().HasField("retire")
+        end_pod(space, pod)
+    space.wait_for_workers(0)
+    status = space.status()
+    assert status["bestTrial"]["id"] == best.trial_id
+    assert status["finalTraining"] == {
+        "trainings": 2, "finished": 2, "bestTrial": other.trial_id, "metrics": {"test_accuracy": 0.8125}
+    }  # fmt: skip
+    trial = json.loads(space.json("get", "configmap", "digits-best")["data"]["trial.json"])
+    assert trial["trial"] == other.trial_id
+    assert trial["finalTraining"]["settings"] == {"epochs": 9}
+    assert "test_accuracy 0.8125" in space.condition("Succeeded")["message"]
 
 
 @pytest.mark.usefixtures("operator")
