@@ -85,6 +85,8 @@ def test_a_controller_that_is_gone_is_found_again(controller: ControllerProcess,
     target = address(controller)
     client.summary(KEY, target)
     controller.kill()
+    with pytest.raises(ControllerError):  # a connection that ends, or one that is refused
+        client.summary(KEY, target)
     for _ in range(3):
         with pytest.raises(ControllerError, match=f"cannot be reached at {target.target}: connection refused"):
             client.summary(KEY, target)
