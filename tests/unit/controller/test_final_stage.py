@@ -88,6 +88,7 @@ class Controller(DrivenEngine):
         durable = self.complete(lease, result)
         if durable is not None:
             durable.result()
+            self.journal.write().result()  # what is to be done when it is durable is done before the next
         return durable is not None
 
     def records(self) -> list[FinalTrainingRecord]:
