@@ -1,6 +1,8 @@
 """What a cluster could leave on the machine, to see that it does not."""
 
 import os
+import shutil
+import subprocess
 from pathlib import Path
 
 from tests.cluster.command import run
@@ -34,5 +36,13 @@ def snapshot() -> set[str]:
         *(f"route {line.strip()}" for line in run(require("ip"), "route").splitlines()),
         *(f"setting {name}={value}" for name, value in kernel_settings().items()),
         *(f"cgroup {entry.path}" for entry in cgroups if entry.is_dir()),
-        *(f"file {path}" for directory in _DIRECTORIES for path in Path(directory).rglob("*")),
+        *(f"file {path}" for directory in _DIRECTORIES for path in Path(directory).rglob("*") if not _of_debian(path)),
     }
+
+
+def _of_debian(path: Path) -> bool:
+    """Whether a package brought it: packages that tests install stay."""
+    query = ["dpkg-query", "--search", str(path)]
+    return (
+        shutil.which(query[0]) is not None and subprocess.run(query, capture_output=True, check=False).returncode == 0
+    )
