@@ -17,13 +17,19 @@ def best_trainings(records: Iterable[FinalTrainingRecord]) -> dict[int, FinalTra
     The reward is made of what was measured on the validation samples: nothing is chosen by the test set.
     """
     best: dict[int, FinalTrainingRecord] = {}
-    for record in sorted(records, key=lambda record: record.planned.training):
+    for record in records:
         if record.state is not TrialState.SUCCEEDED or record.reward is None:
             continue
-        before = best.get(record.planned.trial)
-        if before is None or before.reward is None or record.reward > before.reward:
+        if counts_before(record.reward, record.planned.training, best.get(record.planned.trial)):
             best[record.planned.trial] = record
     return best
+
+
+def counts_before(reward: float, training: int, other: FinalTrainingRecord | None) -> bool:
+    """Whether a training counts rather than another one of its trial that has succeeded: among equals the earlier."""
+    if other is None or other.reward is None:
+        return True
+    return reward > other.reward or (reward == other.reward and training < other.planned.training)
 
 
 def best_of_all(records: Iterable[FinalTrainingRecord]) -> FinalTrainingRecord | None:

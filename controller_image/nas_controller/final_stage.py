@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from nas_api.spec import NASSearch
 from nas_api.spec.base import parse_duration, parse_quantity
 
-from nas_controller.best_trainings import best_of_all, best_trainings, describe_training, without_series
+from nas_controller.best_trainings import best_of_all, best_trainings, counts_before, describe_training, without_series
 from nas_controller.final_plan import final_plan
 from nas_controller.journal.journal import (
     FactLearned,
@@ -279,13 +279,13 @@ class FinalStage:
     def needs_weights(self, lease: Lease, measurements: Sequence[Measurement]) -> bool:
         """Whether what a held training leaves would be kept, by what it has measured."""
         before = self.best(lease.trial)
-        if before is None or before.reward is None:
+        if before is None:
             return True
         try:
             reward = compute_reward(measurements, self._spec.reward)
         except NoRewardError:
             return False
-        return reward > before.reward or (reward == before.reward and lease.training < before.planned.training)
+        return counts_before(reward, lease.training, before)
 
     # Results. ---------------------------------------------------------------------------------------------------------
 
@@ -332,14 +332,13 @@ class FinalStage:
         )
         record = without_series(record)
         before = self.best(training.planned.trial)
-        results = {**self._results, training.planned.training: record}
-        counts = best_trainings(results.values()).get(training.planned.trial) is record
+        counts = record.reward is not None and counts_before(record.reward, training.planned.training, before)
         if self._weights is not None and lease is not None:
             if counts and record.weights_bytes:
                 self._weights.keep(lease, training.planned.training)
             else:
                 self._weights.discard(lease)
-        self._results = results
+        self._results[training.planned.training] = record
         del self._open[training.planned.training]
         if training.holder is None:
             self._pending.remove(training)
