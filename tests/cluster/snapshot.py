@@ -30,21 +30,22 @@ def snapshot() -> set[str]:
     """The state of the machine in the respects that matter, to be compared with a later one."""
     mounts = {line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()}
     cgroups = [entry for mount in mounts if mount.startswith("/sys/fs/cgroup") for entry in os.scandir(mount)]
+    files = {path for directory in _DIRECTORIES for path in Path(directory).rglob("*")}
     return {
         *(f"mount {mount}" for mount in mounts if mount.startswith(_DIRECTORIES)),
         *(f"link {line.split(': ')[1]}" for line in run(require("ip"), "-oneline", "link").splitlines()),
         *(f"route {line.strip()}" for line in run(require("ip"), "route").splitlines()),
         *(f"setting {name}={value}" for name, value in kernel_settings().items()),
         *(f"cgroup {entry.path}" for entry in cgroups if entry.is_dir()),
-        *(f"file {path}" for directory in _DIRECTORIES for path in Path(directory).rglob("*") if not _of_debian(path)),
+        *(f"file {path}" for path in files - _of_packages()),
     }
 
 
-def _of_debian(path: Path) -> bool:
-    """Whether a package brought it, or podman makes it when first called: packages that tests install stay."""
-    if path == Path("/etc/cni/net.d/cni.lock"):
-        return True
-    query = ["dpkg-query", "--search", str(path)]
-    return (
-        shutil.which(query[0]) is not None and subprocess.run(query, capture_output=True, check=False).returncode == 0
-    )
+def _of_packages() -> set[Path]:
+    """What the packages bring that tests install and leave, and the lock that podman makes when it is first called."""
+    lock = Path("/etc/cni/net.d/cni.lock")
+    if shutil.which("dpkg-query") is None:
+        return {lock}
+    query = ["dpkg-query", "--listfiles", "podman", "containernetworking-plugins"]
+    listed = subprocess.run(query, capture_output=True, text=True, check=False).stdout
+    return {lock, *(Path(line) for line in listed.splitlines())}
