@@ -52,10 +52,7 @@ def took(record: TrialRecord) -> str:
 
 
 def saved(replayed: int, stopped_early: int) -> str:
-    """What a search has not trained, or not to the end: `12 trials replayed, 3 stopped early`. Empty if nothing.
-
-    The replay of a trial that was stopped is both.
-    """
+    """What a search has not trained, or not to the end: `trials 12 replayed, 3 stopped early`. Empty if nothing."""
     parts = [f"{count} {what}" for count, what in ((replayed, "replayed"), (stopped_early, "stopped early")) if count]
     return f"trials {', '.join(parts)}" if parts else ""
 

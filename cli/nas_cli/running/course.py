@@ -34,6 +34,10 @@ class Course:
         """The one with the highest reward, the earlier among equals."""
         self.update: UpdateRecord | None = None
         """The newest update of the policy."""
+        self.replayed = 0
+        """Trials that were given the result of another one, stopped or not."""
+        self.stopped_early = 0
+        """Trials that were trained, and not to the end."""
         self._sequence = 0
         for record in results.finished():
             self._count(record)
@@ -65,6 +69,10 @@ class Course:
     def _count(self, record: TrialRecord) -> None:
         self._sequence = record.sequence
         self.rewards.append(record.reward or 0.0)
+        if record.replay_of is not None:
+            self.replayed += 1
+        elif record.state is TrialState.STOPPED_EARLY:
+            self.stopped_early += 1
 
     def _read_updates(self) -> None:
         new = self._results.updates(after=self.update.version if self.update else 0)

@@ -121,7 +121,7 @@ class LiveView(View):
                 "policy" if not entropy else "entropy",
                 f"{entropy}after {wording.number(course.update.version, 'update')}",
             )
-        if saved := wording.saved(summary.trials_replayed, summary.trials_stopped_early):
+        if saved := wording.saved(course.replayed, course.stopped_early):
             grid.add_row("saved", saved)
         failed = wording.number(summary.trials_failed, "failed trial")
         troubles = f"{failed}, {wording.number(summary.leases_expired, 'lease')} expired"

@@ -13,6 +13,7 @@ from rich.text import Text
 from nas_cli import wording
 from nas_cli.random_twin import twin_directory
 from nas_cli.results import Results, metric_of, open_results
+from nas_cli.running.course import Course
 from nas_cli.state_directory import StateDirectory
 
 _FAILURES = 3  # the last ones, shown when the search has failed
@@ -74,7 +75,8 @@ def _figures(results: Results, best: TrialRecord | None, elapsed: float | None) 
     grid = Table.grid(padding=(0, 2))
     failed = progress.counts.get(TrialState.FAILED, 0)
     grid.add_row("trials", f"{progress.finished} finished" + (f", {failed} of them failed" if failed else ""))
-    if saved := wording.saved(progress.replayed, progress.counts.get(TrialState.STOPPED_EARLY, 0)):
+    course = Course(results)
+    if saved := wording.saved(course.replayed, course.stopped_early):
         grid.add_row("saved", saved)
     if remark := results.remark():
         grid.add_row("early stopping", Text(remark, "yellow"))

@@ -1,7 +1,7 @@
 """A small search whose results are known, in a real state directory with a real journal."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -100,6 +100,27 @@ def state(tmp_path: Path) -> Path:
         for records in history():
             journal.write(*records).result()
     return directory
+
+
+@pytest.fixture
+def replayed(state: Path) -> Path:
+    """The state directory, trial 9 having been stopped early, and replayed as trials 17 and 18."""
+    twins = tuple(replace(sampled(LEASED, 3), trial=trial) for trial in (17, 18))
+    with SqliteJournal(state / "journal.sqlite", "default/digits") as journal:
+        journal.write(
+            BatchSampled(3, 1, twins, 1_700_000_033.0),
+            TrialFinished(
+                LEASED, 9, "1.9", "default-0", TrialState.STOPPED_EARLY, 0.1, "", "", (), 2.0, 2.0, 1_700_000_040.0
+            ),
+            *(
+                TrialFinished(
+                    twin.trial, sequence, None, "", TrialState.STOPPED_EARLY, 0.1, "", "", (), 0.0, 0.0,
+                    1_700_000_040.0, replay_of=LEASED,
+                )
+                for sequence, twin in enumerate(twins, 10)
+            ),
+        ).result()  # fmt: skip
+    return state
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,11 @@ def test_a_search_that_was_stopped_says_what_was_best_and_how_to_go_on(state: Pa
         assert any(line.startswith(f"{command}") and f"-s {state}" in line for line in lines)
 
 
+def test_a_search_says_what_it_saved_and_counts_the_replay_of_a_stopped_trial_once(replayed: Path) -> None:
+    lines = [" ".join(line.split()) for line in report(replayed)[0].splitlines()]
+    assert "saved trials 2 replayed, 1 stopped early" in lines
+
+
 @pytest.mark.parametrize(
     ("command", "expected"),
     [

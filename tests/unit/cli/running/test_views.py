@@ -108,6 +108,11 @@ def test_the_live_view_shows_progress_rewards_workers_and_troubles(state: Path, 
         assert expected in shown
 
 
+def test_the_live_view_counts_the_replay_of_a_stopped_trial_once(replayed: Path, course: Course) -> None:
+    shown = [" ".join(line.split()) for line in live(replayed, a_run(), course).splitlines()]
+    assert "saved trials 2 replayed, 1 stopped early" in shown
+
+
 def test_the_time_left_is_not_told_before_the_pace_of_this_run_is_known(state: Path, course: Course) -> None:
     search = load_manifest(state / "search.yaml", ["spec.budget.maxDuration=12h"])
     view = PlainView(search, "runs/digits", Console(file=io.StringIO()))
