@@ -127,12 +127,7 @@ def _first_trained(db: sqlite3.Connection, record: FirstTrained) -> None:
         (record.trial, record.reward, record.promoted, record.train_seconds, record.device_seconds, record.at),
     )
     if record.promoted:
-        ended = db.execute(
-            "UPDATE leases SET ended = 'Finished', ended_at = ? WHERE lease = ? AND trial = ?",
-            (record.at, record.lease, record.trial),
-        )
-        if ended.rowcount != 1:
-            raise ValueError(f"trial {record.trial} was never given out as lease {record.lease!r}")
+        _finish_lease(db, record.lease, record.at, trial=record.trial)
 
 
 def _finish_final_training(db: sqlite3.Connection, record: FinalTrainingFinished) -> None:
@@ -159,12 +154,7 @@ def _finish_final_training(db: sqlite3.Connection, record: FinalTrainingFinished
     if finished.rowcount != 1:
         raise ValueError("it was never planned")
     if record.lease is not None:
-        ended = db.execute(
-            "UPDATE leases SET ended = 'Finished', ended_at = ? WHERE lease = ? AND training = ?",
-            (record.at, record.lease, record.training),
-        )
-        if ended.rowcount != 1:
-            raise ValueError(f"it was never given out as lease {record.lease!r}")
+        _finish_lease(db, record.lease, record.at, training=record.training)
 
 
 def _end_lease(db: sqlite3.Connection, record: LeaseEnded) -> None:
@@ -177,6 +167,19 @@ def _end_lease(db: sqlite3.Connection, record: LeaseEnded) -> None:
         raise ValueError(f"no such lease is held on trial {record.trial}")
     if record.reason == "Expired":
         db.execute("UPDATE totals SET leases_expired = leases_expired + 1")
+
+
+def _finish_lease(
+    db: sqlite3.Connection, lease: str, at: float, *, trial: int | None = None, training: int = 0
+) -> None:
+    """Ends a lease with its result; one that has expired too, since a late result that is accepted is its end."""
+    ended = db.execute(
+        "UPDATE leases SET ended = 'Finished', ended_at = ?"
+        " WHERE lease = ? AND training = ? AND trial = coalesce(?, trial)",
+        (at, lease, training, trial),
+    )
+    if ended.rowcount != 1:
+        raise ValueError(f"it was never given out as lease {lease!r}")
 
 
 def _finish_trial(db: sqlite3.Connection, record: TrialFinished) -> None:
@@ -203,13 +206,7 @@ def _finish_trial(db: sqlite3.Connection, record: TrialFinished) -> None:
     )
     db.execute("DELETE FROM reports WHERE trial = ?", (record.trial,))
     if record.lease is not None:
-        # also one that has expired: a late result that is accepted is the end of its lease after all
-        ended = db.execute(
-            "UPDATE leases SET ended = 'Finished', ended_at = ? WHERE lease = ? AND trial = ?",
-            (record.at, record.lease, record.trial),
-        )
-        if ended.rowcount != 1:
-            raise ValueError(f"trial {record.trial} was never given out as lease {record.lease!r}")
+        _finish_lease(db, record.lease, record.at, trial=record.trial)
     db.execute(
         "UPDATE totals SET succeeded = succeeded + (?1 = 'Succeeded'), failed = failed + (?1 = 'Failed'),"
         " stopped_early = stopped_early + (?1 = 'StoppedEarly'), device_seconds = device_seconds + ?2,"
