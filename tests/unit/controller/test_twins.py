@@ -125,6 +125,25 @@ def test_a_stopped_trial_is_replayed_as_one_and_is_no_full_result() -> None:
     assert [rewarded.complete for rewarded in engine.journal.history().finished] == [False, False]
 
 
+@pytest.mark.parametrize("edited", [{"type": "None"}, {"type": "ASHA", "asha": {"minSteps": 9}}])
+def test_what_an_old_rule_has_stopped_stays_stopped_until_duplicates_are_trained(
+    edited: dict[str, object], tmp_path: Path
+) -> None:
+    with journal(tmp_path / "journal.sqlite") as records:
+        engine = Driven(manifest(controller={"earlyStopping": {"type": "Median"}}), records)
+        engine.work(wanted=1)
+        engine.finish(engine.lease(), reward=0.2, state=TrialState.STOPPED_EARLY)
+    with journal(tmp_path / "journal.sqlite") as records:
+        engine = Driven(manifest(budget={"maxTrials": 6}, controller={"earlyStopping": edited}), records)
+        engine.work(wanted=1)
+        assert [(r.state, r.reward) for r in results(engine)] == [(TrialState.STOPPED_EARLY, 0.2)] * 6
+    with journal(tmp_path / "journal.sqlite") as records:
+        engine = Driven(manifest(controller={"earlyStopping": edited, "duplicates": "Train"}), records)
+        engine.work(wanted=1)
+        engine.finish(engine.lease(), reward=0.7)
+        assert results(engine)[-1].replay_of is None
+
+
 @pytest.mark.parametrize("order", [(0.2, 0.7), (0.7, 0.2)])
 def test_a_full_result_is_replayed_rather_than_that_of_a_twin_which_was_stopped(
     order: tuple[float, float], tmp_path: Path
