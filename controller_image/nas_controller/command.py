@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import gc
 import logging
+import os
 import signal
 import sys
 import tempfile
@@ -17,6 +18,8 @@ from nas_controller.engine import Engine
 from nas_controller.job_runner_process import JobRunnerDiedError, JobRunnerProcess
 from nas_controller.journal.journal import JournalError, JournalInUseError, StorageError
 from nas_controller.journal.sqlite import SqliteJournal
+from nas_controller.metrics.endpoint import MetricsEndpoint
+from nas_controller.metrics.server import DEFAULT_PORT, CannotServeMetricsError
 from nas_controller.service.coordinator import Coordinator
 from nas_controller.service.server import CannotListenError, start_server
 from nas_controller.weight_store import WeightStore
@@ -24,6 +27,7 @@ from nas_controller.weight_store import WeightStore
 logger = logging.getLogger("nas_controller")
 
 EX_CONFIG = 78
+_METRICS_LISTEN = "KUBENAS_METRICS_LISTEN"  # environment variable
 # Characters of the last line of a controller that cannot work. Kubernetes takes 2,048 bytes of a log.
 _MAX_REASON = 1000
 # Seconds between two tries to open a journal that is in use.
@@ -55,6 +59,13 @@ def main() -> int:
         "--listen", default="127.0.0.1:0", metavar="HOST:PORT", help="default: %(default)s (a free port)"
     )
     parser.add_argument("--address-file", type=Path, metavar="FILE", help="where to write HOST:PORT once it serves")
+    parser.add_argument(
+        "--metrics-listen",
+        metavar="HOST:PORT",
+        default=os.environ.get(_METRICS_LISTEN) or None,
+        help=f"serve Prometheus metrics there over plain HTTP, such as :{DEFAULT_PORT} on all addresses "
+        f"(default: {_METRICS_LISTEN}, or not at all)",
+    )
     parser.add_argument("--log-level", default="INFO", choices=["DEBUG", "INFO", "WARNING", "ERROR"])
     options = parser.parse_args()
     logging.basicConfig(level=options.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -68,11 +79,20 @@ def main() -> int:
             # Process 1 of a container inherits orphans, and nobody else would reap them.
             signal.signal(signal.SIGCHLD, signal.SIG_IGN)
             weights = WeightStore(options.state / "weights")
+            metrics = MetricsEndpoint(manifest, options.metrics_listen)
+            metrics.observe(journal)
             engine = Engine(manifest, journal, runner, weights=weights)
-            asyncio.run(_serve(engine, runner, weights, options.certificates, options.listen, options.address_file))
+            asyncio.run(_serve(engine, runner, weights, metrics, options))
     except (JobRunnerDiedError, StorageError) as error:
         return _tell(error, 1)
-    except (ManifestError, JournalError, CertificatesError, CannotListenError, ValueError) as error:
+    except (
+        ManifestError,
+        JournalError,
+        CertificatesError,
+        CannotListenError,
+        CannotServeMetricsError,
+        ValueError,
+    ) as error:
         return _tell(error, EX_CONFIG)
     except ExceptionGroup as group:  # the learner has died; what happens to the journal is a JournalError on closing it
         return _tell(group.exceptions[0], 1)
@@ -103,35 +123,37 @@ async def _serve(
     engine: Engine,
     runner: JobRunnerProcess,
     weights: WeightStore,
-    certificates: Path,
-    listen: str,
-    address_file: Path | None,
+    metrics: MetricsEndpoint,
+    options: argparse.Namespace,
 ) -> None:
     coordinator = Coordinator(engine, runner)
-    server, address = await start_server(coordinator, weights, certificates, listen)
-    stop = asyncio.Event()
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(signum, stop.set)
-    logger.info(
-        "serving %s on %s, epoch %d: the search is %s",
-        engine.manifest.full_name,
-        address,
-        engine.epoch,
-        engine.verdict.state,
-    )
-    if address_file is not None:
-        _write_atomically(address_file, address)
-    work = asyncio.create_task(coordinator.run())
-    stopped = asyncio.create_task(stop.wait())
-    await asyncio.wait([work, stopped], return_when=asyncio.FIRST_COMPLETED)
-    await server.stop(_GRACE)
-    if not work.done():
-        runner.stop()
-    work.cancel()
-    try:
-        await work
-    except asyncio.CancelledError:
-        logger.info("stopped")
+    with metrics.serving(coordinator, options.state):
+        server, address = await start_server(
+            coordinator, weights, options.certificates, options.listen, metrics.interceptors()
+        )
+        stop = asyncio.Event()
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(signum, stop.set)
+        logger.info(
+            "serving %s on %s, epoch %d: the search is %s",
+            engine.manifest.full_name,
+            address,
+            engine.epoch,
+            engine.verdict.state,
+        )
+        if options.address_file is not None:
+            _write_atomically(options.address_file, address)
+        work = asyncio.create_task(coordinator.run())
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait([work, stopped], return_when=asyncio.FIRST_COMPLETED)
+        await server.stop(_GRACE)
+        if not work.done():
+            runner.stop()
+        work.cancel()
+        try:
+            await work
+        except asyncio.CancelledError:
+            logger.info("stopped")
 
 
 def _write_atomically(path: Path, text: str) -> None:

@@ -42,6 +42,7 @@ class ControllerProcess:
     process: BaseProcess | None = None
     listen: str = "127.0.0.1:0"
     state: Path | None = None  # None: the directory
+    metrics: str | None = None  # where it serves them
 
     def __post_init__(self) -> None:
         self.authority = CertificateAuthority.create(self.search, timedelta(days=1))
@@ -71,6 +72,8 @@ class ControllerProcess:
         arguments = ["--manifest", "search.yaml", "--certificates", "server", "--address-file", "address"]
         arguments = [a if a.startswith("--") else str(self.directory / a) for a in arguments]
         arguments += ["--state", str(self.state or self.directory), "--listen", self.listen]
+        if self.metrics is not None:
+            arguments += ["--metrics-listen", self.metrics]
         self.process = _FORKS.Process(target=_serve, args=(arguments, self.log), daemon=False)
         self.process.start()
 

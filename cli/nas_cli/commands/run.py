@@ -52,6 +52,15 @@ def run(
             help="Run its random twin instead: the same search, proposing at random, in DIR-random.",
         ),
     ] = False,
+    metrics: Annotated[
+        str | None,
+        typer.Option(
+            "--metrics",
+            metavar="HOST:PORT",
+            help="Serve Prometheus metrics there, such as 127.0.0.1:9464, or :9464 on all addresses.",
+            show_default=False,
+        ),
+    ] = None,
     live: Annotated[
         bool,
         typer.Option(
@@ -76,6 +85,8 @@ def run(
       [bold]nas run search.yaml --set spec.budget.maxTrials=200[/]    go further
 
       [bold]nas run search.yaml --warm-start runs/before[/]  begin with its best
+
+      [bold]nas run search.yaml --metrics 127.0.0.1:9464[/]  for a Prometheus
 
       [bold]nas run search.yaml --random-twin[/]             the control experiment,
 
@@ -106,7 +117,7 @@ def run(
         if prepare(directory, search):
             print_report(directory, console, command)
             return
-        local_run = LocalRun(directory, placements, lock)
+        local_run = LocalRun(directory, placements, lock, metrics)
         view = (LiveView if live and console.is_terminal else PlainView)(search, str(directory.path), console)
         status = drive(local_run, view, directory)
     if local_run.failure:

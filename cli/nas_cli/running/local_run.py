@@ -38,13 +38,16 @@ class Phase(IntEnum):
 class LocalRun:
     """Supervises the processes of a run. Call `step` often until `phase` is DONE."""
 
-    def __init__(self, state: StateDirectory, placements: Sequence[Placement], lock: int) -> None:
+    def __init__(
+        self, state: StateDirectory, placements: Sequence[Placement], lock: int, metrics: str | None = None
+    ) -> None:
         """Starts nothing yet.
 
         Args:
             state: with the manifest and the certificates in it.
             placements: the workers.
             lock: descriptor of the state directory's lock, which the controller shares while it lives.
+            metrics: HOST:PORT where the controller serves its metrics. None: nowhere.
         """
         self.phase = Phase.RUNNING
         self.summary: pb.Summary | None = None
@@ -57,6 +60,7 @@ class LocalRun:
         self.events: list[str] = []
         """What a person should hear of, in order; the reader clears it."""
         self._state = state
+        self._metrics = metrics
         self._address = ""
         self._channel: grpc.Channel | None = None
         self._next_poll = 0.0
@@ -133,6 +137,7 @@ class LocalRun:
             # Started again, it must be found where its workers look for it.
             "--listen", self._address or "127.0.0.1:0",
             "--address-file", str(self._state.address),
+            *([] if self._metrics is None else ["--metrics-listen", self._metrics]),
         ]  # fmt: skip
 
     def _worker_command(self, placement: Placement) -> list[str]:

@@ -5,7 +5,7 @@ Writes become durable in the order in which they were made, and nothing may be a
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -250,6 +250,9 @@ Record = (
     | SearchStateChanged
     | FactLearned
 )
+
+Committed = Callable[[Sequence[Record], float], None]
+"""Is told of records that became durable together, and how many seconds that took."""
 
 # What is read back. -------------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ share an `fsync`.
 """
 
 import contextlib
+import logging
 import math
 import shutil
 import sqlite3
@@ -16,9 +17,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nas_controller.journal.apply import apply
-from nas_controller.journal.journal import Journal, JournalError, Record, StorageError
+from nas_controller.journal.journal import Committed, Journal, JournalError, Record, StorageError
 from nas_controller.journal.opening import lock, open_for_reading, open_for_writing
 from nas_controller.journal.reader import SqliteReader
+
+logger = logging.getLogger(__name__)
 
 _LARGEST_GROUP = 1000  # writes in one transaction: bounds the write-ahead log, and what one retry repeats
 # Between two commits of a busy journal, which gathers what comes meanwhile: a commit costs nearly the same for one
@@ -78,6 +81,7 @@ class SqliteJournal(SqliteReader, Journal):
         self._closing = False
         self._failure: JournalError | None = None
         self._problem = ""
+        self._observer: Committed | None = None
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
 
@@ -93,6 +97,13 @@ class SqliteJournal(SqliteReader, Journal):
         if failure is not None:
             durable.set_exception(failure)
         return durable
+
+    def observe(self, committed: Committed) -> None:
+        """Tells `committed` of all commits that follow, in the thread that writes, and before those who wait for them.
+
+        What it raises is logged, and changes nothing.
+        """
+        self._observer = committed
 
     def problem(self) -> str:
         """See `Journal`."""
@@ -143,6 +154,7 @@ class SqliteJournal(SqliteReader, Journal):
         while True:
             last_try = self._closing
             try:
+                began = time.perf_counter()
                 with self._committing:
                     self._commit(group)
                 break
@@ -164,9 +176,19 @@ class SqliteJournal(SqliteReader, Journal):
             with self._changed:
                 self._changed.wait_for(lambda: self._closing, timeout=delay)
             delay = min(2 * delay, _LONGEST_RETRY_SECONDS)
+        self._tell_observer(group, time.perf_counter() - began)
         self._problem = ""
         for write in group:
             write.durable.set_result(None)
+
+    def _tell_observer(self, group: list[_Write], seconds: float) -> None:
+        records = [record for write in group for record in write.records]
+        if self._observer is None or not records:
+            return
+        try:
+            self._observer(records, seconds)
+        except Exception:
+            logger.exception("who observes %s failed", self._name)
 
     def _commit(self, group: list[_Write]) -> None:
         db = self._writer

@@ -7,6 +7,7 @@ architecture when none is pending waits here until one is.
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -86,6 +87,8 @@ class Coordinator:
     started_at: float = field(default_factory=time.monotonic)
     workers: dict[str, Worker] = field(default_factory=dict)
     commits: CommitWaiter = field(default_factory=CommitWaiter)
+    idled: Callable[[str, float], None] = lambda *_: None
+    """Told, when a worker gets something to train, its pool and for how many seconds it had nothing."""
     _drained: dict[str, bool] = field(default_factory=dict)  # names of workers that shall go: whether at once
     _waiters: dict[str, _Waiter] = field(default_factory=dict)  # by worker, the longest waiting first
     _work: asyncio.Event = field(default_factory=asyncio.Event)
@@ -258,7 +261,9 @@ class Coordinator:
                 return
             del self._waiters[name]
             lease, trial, durable = granted
-            waiter.worker.trial, waiter.worker.since = lease.trial, time.monotonic()
+            now = time.monotonic()
+            self.idled(waiter.worker.pool, now - waiter.worker.since)
+            waiter.worker.trial, waiter.worker.since = lease.trial, now
             waiter.answer(Grant(lease, trial, durable))
 
     def _dismiss(self) -> None:

@@ -1,5 +1,6 @@
 """The gRPC server of a controller."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from grpc import aio
@@ -21,7 +22,11 @@ class CannotListenError(Exception):
 
 
 async def start_server(
-    coordinator: Coordinator, weights: WeightStore, certificates: Path, listen: str
+    coordinator: Coordinator,
+    weights: WeightStore,
+    certificates: Path,
+    listen: str,
+    interceptors: Sequence[aio.ServerInterceptor] = (),
 ) -> tuple[aio.Server, str]:
     """Starts to serve.
 
@@ -30,6 +35,7 @@ async def start_server(
         weights: where what final trainings leave is kept.
         certificates: directory with ca.crt, tls.crt and tls.key.
         listen: HOST:PORT; port 0 takes a free one.
+        interceptors: what sees every call.
 
     Returns:
         The server, and the HOST:PORT that it listens on.
@@ -39,6 +45,7 @@ async def start_server(
         CertificatesError: the certificates cannot be used.
     """
     server = aio.server(
+        interceptors=interceptors,
         options=[
             ("grpc.server.max_pending_requests", _MAX_PENDING_REQUESTS),
             ("grpc.server.max_pending_requests_hard_limit", _MAX_PENDING_REQUESTS),
@@ -47,7 +54,7 @@ async def start_server(
             ("grpc.keepalive_time_ms", 30_000),
             ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
             ("grpc.keepalive_permit_without_calls", 1),
-        ]
+        ],
     )
     rpc.add_TrialServiceServicer_to_server(TrialService(coordinator, weights), server)
     rpc.add_SearchServiceServicer_to_server(SearchService(coordinator, weights), server)

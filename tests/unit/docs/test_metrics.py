@@ -1,0 +1,55 @@
+"""docs/metrics.md has a line for every metric, in its own words, and no other."""
+
+import asyncio
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from nas_controller.metrics.search_metrics import SearchMetrics
+from nas_controller.metrics.state import StateCollector
+from nas_controller.service.coordinator import Coordinator
+from prometheus_client.metrics_core import Metric
+
+from tests.unit.controller.driven_engine import DrivenEngine, journal, manifest_of
+
+PAGE = Path(__file__).parents[3] / "docs" / "metrics.md"
+
+
+def controller_metrics(state: Path) -> list[Metric]:
+    """All of a controller's own."""
+    search = manifest_of({})
+
+    async def collect() -> list[Metric]:
+        engine = DrivenEngine(search, journal())
+        collector = StateCollector(Coordinator(engine, engine.runner), asyncio.get_running_loop(), state)
+        return await asyncio.to_thread(lambda: [*SearchMetrics(search).registry.collect(), *collector.collect()])
+
+    return asyncio.run(collect())
+
+
+def rows(metrics: Iterable[Metric], given: tuple[str, ...]) -> list[str]:
+    """What the page should say. `given`: the labels that all of them have."""
+    return [
+        f"| `{_name(metric)}` | {metric.type} | {_labels(metric, given)} | {metric.documentation} |"
+        for metric in metrics
+    ]
+
+
+def _name(metric: Metric) -> str:
+    return f"{metric.name}_total" if metric.type == "counter" else metric.name
+
+
+def _labels(metric: Metric, given: tuple[str, ...]) -> str:
+    labels = dict.fromkeys(label for sample in metric.samples for label in sample.labels)
+    return ", ".join(f"`{label}`" for label in labels if label not in (*given, "le"))
+
+
+def section(title: str) -> list[str]:
+    """The rows of the tables below a heading of the page."""
+    text = PAGE.read_text().partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+    return re.findall(r"^\| `nas_.*$", text, re.MULTILINE)
+
+
+def test_the_page_lists_the_metrics_of_a_controller(tmp_path: Path) -> None:
+    expected = rows(controller_metrics(tmp_path), given=("namespace", "search"))
+    assert sorted(section("Of a controller")) == sorted(expected)
