@@ -163,6 +163,13 @@ class Cache:
         """After they were taken. Lists that begin from now on cannot show what was deleted before they began."""
         self._deleted = {uid: resync for uid, resync in self._deleted.items() if resync >= self._resync}
 
+    def watch_lag(self) -> dict[str, float]:
+        """By kind, for how many seconds a watch has not told of what a list has shown."""
+        lags: dict[str, float] = {}
+        for awaited in self._awaited.values():
+            lags[awaited.kind] = max(lags.get(awaited.kind, 0.0), self._clock() - awaited.since)
+        return lags
+
     def stale_watch(self, seconds: float) -> str | None:
         """What a watch should have told more than `seconds` ago, in words. None: nothing."""
         for kind, namespace, name, _, since in self._awaited.values():

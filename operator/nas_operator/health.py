@@ -1,21 +1,29 @@
-"""The health endpoint: `/healthz` says whether the operator should be started anew, `/readyz` whether it works."""
+"""The health endpoint: `/healthz` says whether the operator should be started anew, `/readyz` whether it works.
+
+Its `/metrics` are for a Prometheus.
+"""
 
 import socket
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
+from prometheus_client import CollectorRegistry
+from prometheus_client.aiohttp import make_aiohttp_handler
 
 # Says what is wrong. None: nothing.
 Check = Callable[[], str | None]
 
 
-async def start_health_server(port: int, live: Check, ready: Check) -> tuple[web.AppRunner, int]:
+async def start_health_server(
+    port: int, live: Check, ready: Check, metrics: CollectorRegistry
+) -> tuple[web.AppRunner, int]:
     """Serves on all addresses, in this event loop: an answer shows that the loop runs.
 
     Args:
         port: to listen on. 0: a free one.
         live: for `/healthz`.
         ready: for `/readyz`.
+        metrics: for `/metrics`. They are collected in this event loop, too.
 
     Returns:
         the server, whose `cleanup` ends it, and its port.
@@ -25,7 +33,13 @@ async def start_health_server(port: int, live: Check, ready: Check) -> tuple[web
     """
     listener = _listen(port)
     application = web.Application()
-    application.add_routes([web.get("/healthz", _handler(live)), web.get("/readyz", _handler(ready))])
+    application.add_routes(
+        [
+            web.get("/healthz", _handler(live)),
+            web.get("/readyz", _handler(ready)),
+            web.get("/metrics", make_aiohttp_handler(metrics)),
+        ]
+    )
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     await web.SockSite(runner, listener).start()

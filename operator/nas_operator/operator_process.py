@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from nas_operator.cache import WATCHED_KINDS, Cache, Key
 from nas_operator.health import start_health_server
 from nas_operator.kubernetes_api import ApiError, KubernetesApi
+from nas_operator.metrics.cluster import ClusterCollector
+from nas_operator.metrics.operator_metrics import OperatorMetrics
 from nas_operator.observed import Object
 from nas_operator.reconciler import Reconciler, Result
 from nas_operator.settings import Settings
@@ -36,6 +38,8 @@ class OperatorProcess:
         self._reconciler = reconciler
         self._cache = Cache()
         self._queue: WorkQueue[Key] = WorkQueue()
+        self._metrics = OperatorMetrics()
+        self._metrics.registry.register(ClusterCollector(self._cache, self._queue))
         self._stop = asyncio.Event()
         self._end_watch = threading.Event()
         # Something was added to the queue.
@@ -51,7 +55,9 @@ class OperatorProcess:
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._end)
-        server, port = await start_health_server(self._settings.health_port, self._not_live, self._not_ready)
+        server, port = await start_health_server(
+            self._settings.health_port, self._not_live, self._not_ready, self._metrics.registry
+        )
         logger.info("health endpoint on port %d", port)
         try:
             await self._fill()
@@ -99,6 +105,7 @@ class OperatorProcess:
             raise RuntimeError("the watches have ended")
 
     def _told(self, kind: str, told: Object, gone: bool) -> None:
+        self._metrics.told(kind)
         known = self._cache.generation(kind, told)
         key = self._cache.watched(kind, told, deleted=gone)
         if key is None:
@@ -116,7 +123,9 @@ class OperatorProcess:
             try:
                 for key in await self._list_everything():
                     self._add(key)
+                self._metrics.resynced(failed=False)
             except ApiError as error:
+                self._metrics.resynced(failed=True)
                 logger.warning("no resync: %s", _explained(error))
             after = self._settings.resync_seconds
 
@@ -134,6 +143,7 @@ class OperatorProcess:
     async def _work(self) -> None:
         while (key := await self._next()) is not None:
             cached = self._cache.objects(key)
+            began = time.monotonic()
             try:
                 result = await asyncio.get_running_loop().run_in_executor(
                     self._threads, self._reconciler.reconcile, key, cached
@@ -142,6 +152,7 @@ class OperatorProcess:
                 # A defect of the operator: the other searches must not suffer from it.
                 logger.exception("%s: cannot be reconciled", key, extra={"search": str(key)})
                 result = Result(failed=True)
+            self._metrics.reconciled(time.monotonic() - began, result.done, failed=result.failed)
             self._finish(key, result)
 
     async def _next(self) -> Key | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
 
-from nas_operator.actions import Emit, Plan, WriteStatus
+from nas_operator.actions import Action, Emit, Plan, WriteStatus
 from nas_operator.apply import Applier, Written
 from nas_operator.cache import WATCHED_KINDS, Key
 from nas_operator.controller_client import ControllerClient
@@ -33,11 +33,13 @@ class Result:
         written: objects of the watched kinds that it has written, before any watch tells of them.
         again_after: seconds after which to reconcile again. None: the search is gone or going.
         failed: whether to do so with a delay that grows.
+        done: actions that were carried out.
     """
 
     written: tuple[Written, ...] = ()
     again_after: float | None = None
     failed: bool = False
+    done: tuple[Action, ...] = ()
 
 
 @dataclass(slots=True)
@@ -128,6 +130,7 @@ class Reconciler:
             tuple(written for written in applier.written if written.kind in WATCHED_KINDS),
             0.0 if recovered or run.cut_short else plan.again_after.total_seconds(),
             failed=run.failed,
+            done=tuple(run.done),
         )
 
     def _say(self, observed: Observed, memory: _Memory, run: PlanRun) -> None:

@@ -115,6 +115,11 @@ class WorkQueue(Generic[K]):
         """When `take` will have something. None: not before something is added or done."""
         return min((at for entry in self._entries.values() if (at := _eligible(entry)) is not None), default=None)
 
+    def waiting(self, now: float) -> list[float]:
+        """For how many seconds each key that is due has been so."""
+        due = (_eligible(entry) for entry in self._entries.values())
+        return [now - at for at in due if at is not None and at <= now]
+
     def working_since(self) -> dict[K, float]:
         """What is being worked on, and since when."""
         return {key: entry.began for key, entry in self._entries.items() if entry.began is not None}

@@ -104,7 +104,9 @@ class StateCollector(Collector):
                 ("stopped_early",): progress.counts.get(TrialState.STOPPED_EARLY, 0),
             },
         )
-        yield self._gauge("nas_search_trials_replayed", "Those of them that were replayed.", progress.replayed)
+        yield self._gauge(
+            "nas_search_trials_replayed", "Trials of the whole search that were replayed.", progress.replayed
+        )
         yield self._gauge(
             "nas_search_consecutive_failures", "Trials that failed in a row.", progress.consecutive_failures
         )

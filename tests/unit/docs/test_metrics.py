@@ -8,6 +8,11 @@ from pathlib import Path
 from nas_controller.metrics.search_metrics import SearchMetrics
 from nas_controller.metrics.state import StateCollector
 from nas_controller.service.coordinator import Coordinator
+from nas_operator.cache import Cache
+from nas_operator.metrics.cluster import ClusterCollector
+from nas_operator.metrics.operator_metrics import OperatorMetrics
+from nas_operator.names import labels
+from nas_operator.work_queue import WorkQueue
 from prometheus_client.metrics_core import Metric
 
 from tests.unit.controller.driven_engine import DrivenEngine, journal, manifest_of
@@ -25,6 +30,17 @@ def controller_metrics(state: Path) -> list[Metric]:
         return await asyncio.to_thread(lambda: [*SearchMetrics(search).registry.collect(), *collector.collect()])
 
     return asyncio.run(collect())
+
+
+def operator_metrics() -> list[Metric]:
+    """All of an operator's own, with a search of one pool."""
+    metadata = {"namespace": "vision", "resourceVersion": "1", "labels": labels("digits", "pool")}
+    cache = Cache()
+    cache.put("NASSearch", {"kind": "NASSearch", "metadata": metadata | {"name": "digits", "uid": "1"}})
+    pool = {"kind": "NASPool", "metadata": metadata | {"name": "digits-gpus", "uid": "2"}, "spec": {"pool": "gpus"}}
+    cache.put("NASPool", pool)
+    own = OperatorMetrics().registry.collect()
+    return [m for m in (*own, *ClusterCollector(cache, WorkQueue()).collect()) if m.name.startswith("nas_")]
 
 
 def rows(metrics: Iterable[Metric], given: tuple[str, ...]) -> list[str]:
@@ -53,3 +69,7 @@ def section(title: str) -> list[str]:
 def test_the_page_lists_the_metrics_of_a_controller(tmp_path: Path) -> None:
     expected = rows(controller_metrics(tmp_path), given=("namespace", "search"))
     assert sorted(section("Of a controller")) == sorted(expected)
+
+
+def test_the_page_lists_the_metrics_of_the_operator() -> None:
+    assert sorted(section("Of the operator")) == sorted(rows(operator_metrics(), given=()))

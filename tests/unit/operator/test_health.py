@@ -3,11 +3,12 @@
 import aiohttp
 import pytest
 from nas_operator.health import start_health_server
+from prometheus_client import CollectorRegistry
 
 
 async def test_it_says_what_is_wrong() -> None:
     problems: list[str | None] = [None, "the API server has not told yet what there is"]
-    server, port = await start_health_server(0, lambda: problems[0], lambda: problems[1])
+    server, port = await start_health_server(0, lambda: problems[0], lambda: problems[1], CollectorRegistry())
     try:
         async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
 
@@ -26,9 +27,9 @@ async def test_it_says_what_is_wrong() -> None:
 
 
 async def test_a_port_that_is_taken_is_an_error() -> None:
-    server, port = await start_health_server(0, lambda: None, lambda: None)
+    server, port = await start_health_server(0, lambda: None, lambda: None, CollectorRegistry())
     try:
         with pytest.raises(OSError, match="in use"):
-            await start_health_server(port, lambda: None, lambda: None)
+            await start_health_server(port, lambda: None, lambda: None, CollectorRegistry())
     finally:
         await server.cleanup()

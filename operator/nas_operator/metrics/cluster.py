@@ -1,0 +1,92 @@
+"""`ClusterCollector`: searches, pools, queue and watches, as they are when somebody scrapes.
+
+So what is deleted leaves nothing behind.
+"""
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from nas_operator.cache import WATCHED_KINDS, Cache, Key
+from nas_operator.work_queue import WorkQueue
+
+CONDITIONS = ("Ready", "ControllerAvailable", "PoolsReady", "Progressing", "Suspended", "Succeeded", "Failed")
+
+
+class ClusterCollector(Collector):
+    """Gauges. To be collected in the event loop, which owns cache and queue."""
+
+    def __init__(self, cache: Cache, queue: WorkQueue[Key]) -> None:
+        """Reads nothing yet."""
+        self._cache = cache
+        self._queue = queue
+
+    def collect(self) -> Iterator[Metric]:
+        """The metrics."""
+        yield from self._of_queue()
+        lag = GaugeMetricFamily(
+            "nas_operator_watch_lag_seconds",
+            "For how long a watch has not told of what a list has shown. 0: it has told of everything.",
+            labels=("kind",),
+        )
+        lags = self._cache.watch_lag()
+        for kind in WATCHED_KINDS:
+            lag.add_metric((kind,), lags.get(kind, 0.0))
+        yield lag
+        yield from self._of_searches()
+
+    def _of_queue(self) -> Iterator[Metric]:
+        now = time.monotonic()
+        waiting = self._queue.waiting(now)
+        yield GaugeMetricFamily(
+            "nas_operator_queue_depth", "Searches that are due, and wait for a worker.", len(waiting)
+        )
+        yield GaugeMetricFamily(
+            "nas_operator_queue_longest_wait_seconds",
+            "For how long the first of these searches has been due.",
+            max(waiting, default=0.0),
+        )
+        working = self._queue.working_since().values()
+        yield GaugeMetricFamily("nas_operator_queue_working", "Searches that are being worked on.", len(working))
+        yield GaugeMetricFamily(
+            "nas_operator_queue_longest_work_seconds",
+            "For how long the first of these searches has been worked on.",
+            now - min(working, default=now),
+        )
+
+    def _of_searches(self) -> Iterator[Metric]:
+        conditions = GaugeMetricFamily(
+            "nas_search_condition",
+            "1 if a condition of the status is True, else 0.",
+            labels=("namespace", "search", "condition"),
+        )
+        pools = GaugeMetricFamily(
+            "nas_pool_workers",
+            "Workers of a pool: wanted, existing as Jobs, and heard of lately by the controller.",
+            labels=("namespace", "search", "pool", "state"),
+        )
+        keys = self._cache.keys()
+        for key in keys:
+            objects = self._cache.objects(key)
+            found = _statuses(objects["NASSearch"][key.name])
+            for condition in CONDITIONS:
+                conditions.add_metric((*key, condition), float(found.get(condition) == "True"))
+            for pool in objects.get("NASPool", {}).values():
+                spec, status = pool["spec"], pool.get("status") or {}
+                for state, workers in (
+                    ("wanted", spec.get("replicas", 1)),
+                    ("existing", status.get("replicas", 0)),
+                    ("alive", status.get("readyReplicas", 0)),
+                ):
+                    pools.add_metric((*key, spec["pool"], state), workers)
+        yield GaugeMetricFamily("nas_operator_searches", "Searches that there are.", len(keys))
+        yield conditions
+        yield pools
+
+
+def _statuses(search: Mapping[str, Any]) -> dict[str, str]:
+    status = search.get("status") or {}
+    return {condition["type"]: condition["status"] for condition in status.get("conditions") or ()}
