@@ -1,10 +1,10 @@
 """`Settings`: what the one who installs the operator decides, from environment variables `KUBENAS_...`."""
 
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from nas_api.spec.base import DnsLabel, parse_duration
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
@@ -15,6 +15,13 @@ def _duration(value: object) -> object:
 
 def _separated(value: object) -> object:
     return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
+
+
+def _peer(value: dict[str, Any]) -> dict[str, Any]:
+    known = ("ipBlock", "namespaceSelector", "podSelector")
+    if not value or value.keys() - set(known):
+        raise ValueError(f"a peer of a NetworkPolicy has {', '.join(known)}, and at least one of them")
+    return value
 
 
 class Settings(BaseSettings):
@@ -46,7 +53,9 @@ class Settings(BaseSettings):
     workers: int = Field(default=4, ge=1, le=64)
     """Searches that are reconciled at once."""
     health_port: int = Field(default=8080, ge=0, le=65535)
-    """Port of the health endpoint, on all addresses. 0: a free one."""
+    """Port of the health endpoint and of metrics, on all addresses. 0: a free one."""
+    metrics_peers: tuple[Annotated[dict[str, Any], AfterValidator(_peer)], ...] = ()
+    """Who may scrape the metrics of controllers: peers of a NetworkPolicy (networking.k8s.io/v1), as a JSON list."""
     log_format: Literal["text", "json"] = "text"
     """Of the log on standard error."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 from nas_api.spec import NASSearch
+from nas_operator.resources.controller import build_stateful_set
 from nas_operator.settings import Settings
 
 from tests.cluster.cluster import Cluster
@@ -179,6 +180,7 @@ def test_an_upgrade_changes_the_operator_and_no_search(cluster: Cluster, system:
         ("watchNamespaces=vision", "at '/watchNamespaces': got string, want array"),
         ("watchNamespaces={Vision}", "at '/watchNamespaces/0': 'Vision' does not match"),
         ("images.operator.digest=latest", "at '/images/operator/digest': 'latest' does not match"),
+        ("metrics.podMonitor.interval=often", "at '/metrics/podMonitor/interval': 'often' does not match"),
         ("replicas=2", "additional properties 'replicas' not allowed"),
     ],
 )
@@ -198,6 +200,32 @@ def test_the_network_policy_lets_the_operator_reach_controllers_and_the_api_serv
     assert "ingress" not in policy
     ports = [[port["port"] for port in rule["ports"]] for rule in policy["egress"]]
     assert ports == [[443, 6443], [53, 53], [50051]]
+
+
+def test_who_may_scrape_may_do_so_and_is_told_to_the_operator(cluster: Cluster, system: str) -> None:
+    peer = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
+    install(cluster, system, "--set", "networkPolicy.enabled=true", "--set-json", f"metrics.peers={json.dumps([peer])}")
+    policy = cluster.kubectl_json("-n", system, "get", "networkpolicy", RELEASE)["spec"]
+    assert policy["ingress"] == [{"from": [peer], "ports": [{"port": 8080, "protocol": "TCP"}]}]
+    assert json.loads(environment(deployment(cluster))["KUBENAS_METRICS_PEERS"]) == [peer]
+
+
+def test_pod_monitors_find_the_operator_and_the_controllers_that_it_makes(cluster: Cluster) -> None:
+    chosen = "metrics.podMonitor.enabled=true,metrics.podMonitor.interval=15s,watchNamespaces={a}"
+    rendered = render(cluster, "--set", chosen)
+    of_operator, of_controllers = (document["spec"] for document in rendered if document["kind"] == "PodMonitor")
+    assert not any(document["kind"] == "PodMonitor" for document in render(cluster))
+    assert of_controllers["namespaceSelector"] == {"matchNames": ["a"]}
+
+    [operator] = [document for document in rendered if document["kind"] == "Deployment"]
+    settings = Settings(controller_image="controller:1", child_image="child:1")
+    controller = build_stateful_set(NASSearch.model_validate(search("digits")), settings, "controller:1", 1)
+    for monitor, pods in ((of_operator, operator), (of_controllers, controller)):
+        template = pods["spec"]["template"]
+        assert monitor["selector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
+        [endpoint] = monitor["podMetricsEndpoints"]
+        assert endpoint["interval"] == "15s"
+        assert endpoint["port"] in [port["name"] for port in template["spec"]["containers"][0]["ports"]]
 
 
 def test_the_notes_have_a_first_search_that_is_valid(cluster: Cluster, system: str) -> None:

@@ -126,7 +126,7 @@ def objects_of(found: Object) -> Iterator[Object]:
     yield build_manifest(spec)
     yield build_service(spec)
     yield build_stateful_set(spec, SETTINGS, "controller:1", 1)
-    yield from build_network_policies(spec)
+    yield from build_network_policies(spec, SETTINGS)
     yield build_pool(spec, of_pool, 1, "child:1")
     yield build_job(spec, of_pool, 0, "child:1", SETTINGS)
 

@@ -109,7 +109,7 @@ def everything(search: NASSearch) -> list[Object]:
         build_manifest(search),
         *secrets_of(search),
         build_service(search),
-        *build_network_policies(search),
+        *build_network_policies(search, SETTINGS),
         stateful_set_of(search),
         *(build_pool(search, pool, pool.replicas, "worker:1") for pool in search.spec.pools),
         *(job_of(search, index) for index in range(len(search.spec.pools))),

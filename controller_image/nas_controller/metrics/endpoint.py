@@ -54,7 +54,7 @@ class MetricsEndpoint:
             return
         coordinator.idled = self._metrics.idled
         registry = self._metrics.registry
-        registry.register(StateCollector(coordinator, asyncio.get_running_loop(), state))
+        registry.register(StateCollector(self._metrics, coordinator, asyncio.get_running_loop(), state))
         ProcessCollector(registry=registry)
         with serving_metrics(registry, self._address) as url:
             logger.info("metrics on %s", url)

@@ -1,8 +1,7 @@
-"""The values that labels can have. All are known from the manifest or from here: none grows with trials or workers."""
+"""The values that labels can have. None grows with trials or workers."""
 
 from grpc import StatusCode
 from nas_api.rpc import trials_pb2 as pb
-from nas_api.spec import NASSearch
 
 SEARCH = ("namespace", "search")
 """The labels that every metric has first."""
@@ -50,9 +49,6 @@ CODES = tuple(
 """What our services answer with, and what gRPC does when a call is given up or fails."""
 
 NO_POOL = ""
-"""The pool of what no worker did, or a worker of a pool that the manifest does not have any more."""
-
-
-def pools_of(search: NASSearch) -> tuple[str, ...]:
-    """The pools that a metric can name."""
-    return (*(pool.name for pool in search.spec.pools), NO_POOL)
+"""The pool of what no worker did."""
+MOST_POOLS = 64
+"""Pools that are named: twice as many as a manifest can have. What comes later is `NO_POOL`."""

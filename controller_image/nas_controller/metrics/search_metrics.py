@@ -1,7 +1,9 @@
 """`SearchMetrics`: counters and histograms of what happens in a search."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import product
+from threading import Lock
+from typing import TypeVar
 
 from nas_api.spec import NASSearch
 from prometheus_client import CollectorRegistry, Counter, Histogram
@@ -18,6 +20,7 @@ _COMMIT_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2
 _RPC_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _VERSIONS = (0, 1, 2, 4, 8, 16, 32, 64, 128)
 
+Child = TypeVar("Child")
 Counters = dict[tuple[str, ...], Counter]
 """By the values of the labels beside those of the search. All that there can be are there, at zero from the start."""
 Histograms = dict[tuple[str, ...], Histogram]
@@ -30,8 +33,10 @@ class SearchMetrics:
         """Begins at zero."""
         self.registry = CollectorRegistry()
         self._search = (search.metadata.namespace, search.metadata.name)
-        self.pools = labels.pools_of(search)
-        pools = self.pools
+        self.pools = pools = (*(pool.name for pool in search.spec.pools), labels.NO_POOL)
+        """The pools that are named: those of the manifest, and those that had workers since."""
+        self._add_pool: list[Callable[[Sequence[str]], None]] = []
+        self._adding = Lock()
         self.trials_sampled = self._counters("nas_trials_sampled", "Architectures that the policy proposed.")[()]
         self.trials_finished = self._counters(
             "nas_trials_finished",
@@ -105,7 +110,13 @@ class SearchMetrics:
         )
 
     def pool(self, name: str) -> str:
-        """`name`, if the manifest has that pool."""
+        """The pool that a series names for `name`. A pool that is new has all of its series from now on."""
+        if name not in self.pools:
+            with self._adding:
+                if name not in self.pools and len(self.pools) < labels.MOST_POOLS:
+                    for add in self._add_pool:
+                        add((name,))
+                    self.pools = (*self.pools, name)
         return name if name in self.pools else labels.NO_POOL
 
     def idled(self, pool: str, seconds: float) -> None:
@@ -114,10 +125,24 @@ class SearchMetrics:
 
     def _counters(self, name: str, documentation: str, **values: Sequence[str]) -> Counters:
         counter = Counter(name, documentation, (*labels.SEARCH, *values), registry=self.registry)
-        return {chosen: counter.labels(*self._search, *chosen) for chosen in product(*values.values())}
+        return self._children(counter.labels, values)
 
     def _histograms(
         self, name: str, documentation: str, buckets: Sequence[float], **values: Sequence[str]
     ) -> Histograms:
         histogram = Histogram(name, documentation, (*labels.SEARCH, *values), buckets=buckets, registry=self.registry)
-        return {chosen: histogram.labels(*self._search, *chosen) for chosen in product(*values.values())}
+        return self._children(histogram.labels, values)
+
+    def _children(
+        self, make: Callable[..., Child], values: Mapping[str, Sequence[str]]
+    ) -> dict[tuple[str, ...], Child]:
+        children: dict[tuple[str, ...], Child] = {}
+
+        def add(pools: Sequence[str]) -> None:
+            every = (pools if label == "pool" else possible for label, possible in values.items())
+            children.update({chosen: make(*self._search, *chosen) for chosen in product(*every)})
+
+        add(self.pools)
+        if "pool" in values:
+            self._add_pool.append(add)
+        return children

@@ -16,7 +16,8 @@ from prometheus_client.registry import Collector
 from nas_controller.jobs import Statistics
 from nas_controller.journal.journal import TrialState
 from nas_controller.leases import Lease, pool_of
-from nas_controller.metrics.labels import SEARCH, pools_of
+from nas_controller.metrics.labels import SEARCH
+from nas_controller.metrics.search_metrics import SearchMetrics
 from nas_controller.service.coordinator import Coordinator, Worker
 
 # Seconds that a scrape waits for the event loop. One that is busy for longer is no healthy controller.
@@ -29,19 +30,22 @@ _WORKER_STATES = ("busy", "idle", "draining", "silent")
 class StateCollector(Collector):
     """Gauges of a search. The event loop owns it, and so reads it, whichever thread scrapes."""
 
-    def __init__(self, coordinator: Coordinator, loop: asyncio.AbstractEventLoop, state: Path) -> None:
+    def __init__(
+        self, metrics: SearchMetrics, coordinator: Coordinator, loop: asyncio.AbstractEventLoop, state: Path
+    ) -> None:
         """Reads nothing yet but the statistics of the last update before this start.
 
         Args:
+            metrics: of the same search.
             coordinator: of the search.
             loop: that it lives in.
             state: directory of the journal.
         """
+        self._metrics = metrics
         self._coordinator = coordinator
         self._loop = loop
         self._state = state
         search = coordinator.engine.manifest
-        self._pools = pools_of(search)
         self._search = (search.metadata.namespace, search.metadata.name)
         before = coordinator.engine.journal.updates(after=coordinator.engine.version - 1, limit=1)
         self._before = Statistics(before[0].baseline, before[0].entropy, before[0].gradient_norm) if before else None
@@ -201,8 +205,8 @@ class StateCollector(Collector):
         return "busy" if worker.trial else "idle"
 
     def _counted(self, found: Iterable[tuple[str, str]], states: tuple[str, ...]) -> Mapping[tuple[str, ...], float]:
-        counted = Counter((pool if pool in self._pools else "", state) for pool, state in found)
-        return {(pool, state): counted[pool, state] for pool in self._pools for state in states}
+        counted = Counter((self._metrics.pool(pool), state) for pool, state in found)
+        return {(pool, state): counted[pool, state] for pool in self._metrics.pools for state in states}
 
     def _gauge(self, name: str, documentation: str, value: float | None) -> Metric:
         return self._gauges(name, documentation, (), {(): math.nan if value is None else value})

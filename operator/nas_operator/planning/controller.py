@@ -33,7 +33,9 @@ def plan_controller(
         now: UTC.
     """
     manifest = build_manifest(search)
-    policies = [(policy, observed.network_policies.get(name_of(policy))) for policy in build_network_policies(search)]
+    policies = [
+        (policy, observed.network_policies.get(name_of(policy))) for policy in build_network_policies(search, settings)
+    ]
     replicas = 0 if goes_at is not None and goes_at <= now else 1
     for wanted, there in (
         (manifest, observed.config_maps.get(name_of(manifest))),

@@ -20,6 +20,7 @@ from nas_operator.resources.pod import CERTIFICATES_DIRECTORY, MANIFEST_DIRECTOR
 from nas_operator.settings import Settings
 
 CONTROLLER_PORT = 50051
+METRICS_PORT = 9464
 CONTAINER = "controller"
 
 _STATE_DIRECTORY = "/var/lib/kubenas"
@@ -95,7 +96,12 @@ def build_stateful_set(
             f"--certificates={CERTIFICATES_DIRECTORY}",
             f"--listen=0.0.0.0:{CONTROLLER_PORT}",
         ],
-        "ports": [{"name": "tls-grpc", "containerPort": CONTROLLER_PORT, "protocol": "TCP"}],
+        # No argument: an older controller's image would not know it.
+        "env": [{"name": "KUBENAS_METRICS_LISTEN", "value": f":{METRICS_PORT}"}],
+        "ports": [
+            {"name": "tls-grpc", "containerPort": CONTROLLER_PORT, "protocol": "TCP"},
+            {"name": "metrics", "containerPort": METRICS_PORT, "protocol": "TCP"},
+        ],
         # A long journal takes a while to read. Afterwards a controller that accepts no calls for a minute is stuck.
         "startupProbe": _probe(period_seconds=1, failure_threshold=600),
         "readinessProbe": _probe(period_seconds=5, failure_threshold=2),

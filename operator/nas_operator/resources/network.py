@@ -1,6 +1,6 @@
 """NetworkPolicies: workers reach their controller and what the manifest declares; the controller reaches nothing.
 
-They hold where the cluster's network enforces them.
+They hold where the cluster's network enforces them. Who may scrape metrics is a setting of the operator.
 """
 
 from nas_api.spec import NASSearch
@@ -9,21 +9,26 @@ from nas_api.spec.trainer import Egress
 from nas_operator.names import COMPONENT_LABEL, OPERATOR_LABELS, SEARCH_LABEL, controller_name, workers_name
 from nas_operator.observed import Object
 from nas_operator.resources.applied import stamped
-from nas_operator.resources.controller import CONTROLLER_PORT, controller_selector
+from nas_operator.resources.controller import CONTROLLER_PORT, METRICS_PORT, controller_selector
 from nas_operator.resources.owner import owned_metadata
+from nas_operator.settings import Settings
 
 _CONTROLLER_PORTS = [{"protocol": "TCP", "port": CONTROLLER_PORT}]
+_METRICS_PORTS = [{"protocol": "TCP", "port": METRICS_PORT}]
 _DNS_PORTS = [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]
 
 
-def build_network_policies(search: NASSearch) -> tuple[Object, ...]:
+def build_network_policies(search: NASSearch, settings: Settings) -> tuple[Object, ...]:
     """The policy of the controller and that of the workers."""
     workers = {SEARCH_LABEL: search.metadata.name, COMPONENT_LABEL: "worker"}
     from_operator = {"namespaceSelector": {}, "podSelector": {"matchLabels": OPERATOR_LABELS}}
+    calls = {"from": [{"podSelector": {"matchLabels": workers}}, from_operator], "ports": _CONTROLLER_PORTS}
+    # Without peers the rule would let in everybody.
+    scrapes = [{"from": list(settings.metrics_peers), "ports": _METRICS_PORTS}] if settings.metrics_peers else []
     controller = {
         "podSelector": {"matchLabels": controller_selector(search)},
         "policyTypes": ["Ingress", "Egress"],
-        "ingress": [{"from": [{"podSelector": {"matchLabels": workers}}, from_operator], "ports": _CONTROLLER_PORTS}],
+        "ingress": [calls, *scrapes],
     }
     to_controller = {
         "to": [{"podSelector": {"matchLabels": controller_selector(search)}}],

@@ -15,7 +15,7 @@ VALUES: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text())
 SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text())
 
 # What the chart sets from other values than those of `settings`.
-FROM_ELSEWHERE = {"namespaces", "controller_image", "child_image", "image_pull_policy"}
+FROM_ELSEWHERE = {"namespaces", "controller_image", "child_image", "image_pull_policy", "metrics_peers"}
 
 
 def resolved(schema: dict[str, Any]) -> dict[str, Any]:

@@ -2,9 +2,13 @@
 
 import asyncio
 import re
+import shutil
+import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
+import pytest
+import yaml
 from nas_controller.metrics.search_metrics import SearchMetrics
 from nas_controller.metrics.state import StateCollector
 from nas_controller.service.coordinator import Coordinator
@@ -23,11 +27,12 @@ PAGE = Path(__file__).parents[3] / "docs" / "metrics.md"
 def controller_metrics(state: Path) -> list[Metric]:
     """All of a controller's own."""
     search = manifest_of({})
+    metrics = SearchMetrics(search)
 
     async def collect() -> list[Metric]:
         engine = DrivenEngine(search, journal())
-        collector = StateCollector(Coordinator(engine, engine.runner), asyncio.get_running_loop(), state)
-        return await asyncio.to_thread(lambda: [*SearchMetrics(search).registry.collect(), *collector.collect()])
+        collector = StateCollector(metrics, Coordinator(engine, engine.runner), asyncio.get_running_loop(), state)
+        return await asyncio.to_thread(lambda: [*metrics.registry.collect(), *collector.collect()])
 
     return asyncio.run(collect())
 
@@ -73,3 +78,23 @@ def test_the_page_lists_the_metrics_of_a_controller(tmp_path: Path) -> None:
 
 def test_the_page_lists_the_metrics_of_the_operator() -> None:
     assert sorted(section("Of the operator")) == sorted(rows(operator_metrics(), given=()))
+
+
+@pytest.mark.skipif(not shutil.which("promtool"), reason="promtool is not installed: apt-get install prometheus")
+def test_prometheus_can_read_the_configurations_and_the_questions(tmp_path: Path) -> None:
+    text = PAGE.read_text()
+    configurations = re.findall(r"```yaml\n(# prometheus\.yml\n.*?)```", text, re.DOTALL)
+    questions = re.findall(r"^\| [^|]*\? \| `(.*?)`", text, re.MULTILINE)
+    assert len(configurations) == 2
+    assert len(questions) > 5
+    rules = [{"record": f"a:b:c{i}", "expr": q.replace("\\|", "|")} for i, q in enumerate(questions)]
+    (tmp_path / "rules.yml").write_text(yaml.safe_dump({"groups": [{"name": "questions", "rules": rules}]}))
+    checked = [["rules", tmp_path / "rules.yml"]]
+    for i, configuration in enumerate(configurations):
+        # Debian's Prometheus is built without Kubernetes.
+        configuration = configuration.replace("kubernetes_sd_configs: [{role: pod}]", "static_configs: []")
+        (tmp_path / f"{i}.yml").write_text(configuration)
+        checked.append(["config", tmp_path / f"{i}.yml"])
+    for arguments in checked:
+        done = subprocess.run(["promtool", "check", *arguments], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr

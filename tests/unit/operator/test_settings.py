@@ -22,6 +22,8 @@ def images(monkeypatch: pytest.MonkeyPatch) -> None:
         ("certificate_lifetime", "2160h", timedelta(days=90)),
         ("certificate_lifetime", "1h30m", timedelta(minutes=90)),
         ("poll_seconds", "0.5", 0.5),
+        ("metrics_peers", "[]", ()),
+        ("metrics_peers", '[{"podSelector": {}}]', ({"podSelector": {}},)),
     ],
 )
 def test_a_setting_is_read_from_its_variable(
@@ -37,6 +39,8 @@ def test_a_setting_is_read_from_its_variable(
         ("namespaces", "Vision", "should match pattern"),
         ("certificate_lifetime", "3 months", "write numbers with units, such as 90s"),
         ("certificate_lifetime", "14m", "greater than or equal to 15 minutes"),
+        ("metrics_peers", "[{}]", "at least one of them"),
+        ("metrics_peers", '[{"namespace": "monitoring"}]', "has ipBlock, namespaceSelector, podSelector"),
         ("workers", "0", "greater than or equal to 1"),
         ("child_image", "", "at least 1 character"),
     ],

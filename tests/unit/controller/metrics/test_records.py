@@ -9,7 +9,7 @@ from nas_child.task import FailureReason
 from nas_controller.journal.journal import Measurement, TrialState
 from nas_controller.journal.sqlite import SqliteJournal
 from nas_controller.leases import Ending
-from nas_controller.metrics.labels import FAILURES
+from nas_controller.metrics.labels import FAILURES, MOST_POOLS
 from nas_controller.metrics.records import RecordObserver
 from nas_controller.metrics.search_metrics import SearchMetrics
 from nas_controller.trial_result import TrialResult
@@ -114,3 +114,19 @@ def test_an_observer_that_fails_is_logged_and_stops_nothing(
     observed.train(seconds=1)
     assert observed.engine.progress.finished == 1
     assert "no metrics today" in caplog.text
+
+
+def test_a_pool_that_is_added_later_has_all_of_its_series_and_there_are_never_too_many() -> None:
+    metrics = SearchMetrics(manifest_of({}))
+
+    def pools() -> set[str]:
+        [finished] = [metric for metric in metrics.registry.collect() if metric.name == "nas_trials_finished"]
+        return {sample.labels["pool"] for sample in finished.samples}
+
+    assert pools() == {"default", ""}
+    metrics.idled("spot", 1.0)
+    assert pools() == {"default", "spot", ""}
+    for number in range(1000):
+        metrics.idled(f"pool-{number}", 1.0)
+    assert len(pools()) == len(metrics.pools) == MOST_POOLS
+    assert metrics.idle_seconds["",] is metrics.idle_seconds[metrics.pool("pool-999"),]

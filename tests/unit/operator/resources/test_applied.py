@@ -12,7 +12,7 @@ from nas_operator.resources.manifest import build_manifest
 from nas_operator.resources.network import build_network_policies
 from nas_operator.resources.owner import owned_metadata
 
-from tests.unit.operator.resources.searches import edited, search_of
+from tests.unit.operator.resources.searches import SETTINGS, edited, search_of
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -67,7 +67,7 @@ def test_an_object_that_was_scaled_by_hand_is_not_applied() -> None:
 
 
 SERVICE = build_service(search_of())
-POLICY, _ = build_network_policies(search_of())
+POLICY, _ = build_network_policies(search_of(), SETTINGS)
 CONFIG_MAP = build_manifest(search_of())
 
 

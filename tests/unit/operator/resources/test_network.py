@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from nas_operator.names import OPERATOR_LABELS
 from nas_operator.observed import Object
-from nas_operator.resources.controller import build_stateful_set
+from nas_operator.resources.controller import METRICS_PORT, build_stateful_set
 from nas_operator.resources.network import build_network_policies
 from nas_operator.resources.worker import build_job
 
@@ -16,7 +16,7 @@ DNS = {"ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53
 
 
 def policies(spec: dict[str, Any] = WITHOUT_EGRESS) -> tuple[Object, Object]:
-    controller, worker = build_network_policies(search_of(spec))
+    controller, worker = build_network_policies(search_of(spec), SETTINGS)
     return controller["spec"], worker["spec"]
 
 
@@ -58,6 +58,18 @@ def test_workers_of_the_search_and_operators_anywhere_reach_the_controller() -> 
     assert operators == {"namespaceSelector": {}, "podSelector": {"matchLabels": OPERATOR_LABELS}}
 
 
+def test_who_may_scrape_reaches_the_metrics_of_the_controller_and_nothing_else() -> None:
+    monitoring = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
+    settings = SETTINGS.model_copy(update={"metrics_peers": (monitoring,)})
+    controller, worker = build_network_policies(search_of(), settings)
+    _, scrapes = controller["spec"]["ingress"]
+    assert scrapes == {"from": [monitoring], "ports": [{"protocol": "TCP", "port": METRICS_PORT}]}
+    assert not worker["spec"].get("ingress")
+    [container] = build_stateful_set(search_of(), settings, "controller:1", 1)["spec"]["template"]["spec"]["containers"]
+    assert {"name": "metrics", "containerPort": METRICS_PORT, "protocol": "TCP"} in container["ports"]
+    assert {"name": "KUBENAS_METRICS_LISTEN", "value": f":{METRICS_PORT}"} in container["env"]
+
+
 def test_the_controller_reaches_nothing_and_nothing_reaches_a_worker() -> None:
     controller, worker = policies()
     assert not controller.get("egress")
@@ -84,5 +96,5 @@ def test_and_what_the_manifest_declares() -> None:
 
 @pytest.mark.parametrize("spec", [{}, FULL_SPEC], ids=["plain", "full"])
 def test_the_policies_have_names_of_their_own(spec: dict[str, Any]) -> None:
-    names = [policy["metadata"]["name"] for policy in build_network_policies(search_of(spec))]
+    names = [policy["metadata"]["name"] for policy in build_network_policies(search_of(spec), SETTINGS)]
     assert names == ["digits-controller", "digits-workers"]
