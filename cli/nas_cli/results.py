@@ -12,7 +12,14 @@ from nas_api.spec import NASSearch, Reward
 from nas_child.trained import METRICS
 from nas_controller.best_trainings import best_of_all, best_trainings
 from nas_controller.data_shape import DataShape
-from nas_controller.journal.journal import FinalTrainingRecord, JournalError, JournalReader, TrialRecord, UpdateRecord
+from nas_controller.journal.journal import (
+    FinalTrainingRecord,
+    JournalError,
+    JournalReader,
+    LeaseSpan,
+    TrialRecord,
+    UpdateRecord,
+)
 from nas_controller.progress import BUDGET_REASONS, Progress, Verdict
 from nas_controller.weight_store import kept_file
 
@@ -59,6 +66,10 @@ class Results:
     def updates(self, *, after: int = 0) -> Sequence[UpdateRecord]:
         """The updates of the policy, those with a version greater than `after`."""
         return self._journal.updates(after=after)
+
+    def lease_spans(self) -> list[LeaseSpan]:
+        """When which workers trained, in the order in which they began."""
+        return self._journal.lease_spans()
 
     def progress(self) -> Progress:
         """How far the search has come."""

@@ -281,6 +281,23 @@ class EndedLease:
 
 
 @dataclass(frozen=True, slots=True)
+class LeaseSpan:
+    """The time for which a worker has held a trial, or a final training. Times are Unix seconds.
+
+    A lease that was taken up again after it had ended is one span, from its first beginning to its last end.
+    """
+
+    trial: int
+    training: int  # 0: of the trial itself
+    worker: str
+    pool: str  # empty: the lease names none
+    granted_at: float
+    ended_at: float | None  # None: held
+    ended: str  # Finished, Released, Lost or Expired; empty: held
+    device_seconds: float  # of the result that it brought, which counts a first training too; 0: it brought none
+
+
+@dataclass(frozen=True, slots=True)
 class OpenBatch:
     """A batch whose update has not been made. `rewards` has those of its trials that have finished."""
 
@@ -434,6 +451,10 @@ class JournalReader(ABC):
     @abstractmethod
     def ended_lease(self, lease: str) -> EndedLease | None:
         """What became of a lease. None: it is still held, or unknown."""
+
+    @abstractmethod
+    def lease_spans(self) -> list[LeaseSpan]:
+        """All leases in the order in which they were granted: who has trained, and when."""
 
     @abstractmethod
     def history(self) -> History:

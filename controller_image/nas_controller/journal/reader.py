@@ -16,6 +16,7 @@ from nas_controller.journal.journal import (
     FirstTraining,
     JournalError,
     JournalReader,
+    LeaseSpan,
     OpenBatch,
     OpenLease,
     PlannedTraining,
@@ -28,6 +29,7 @@ from nas_controller.journal.journal import (
     UpdateRecord,
 )
 from nas_controller.journal.opening import open_for_reading
+from nas_controller.leases import pool_of
 from nas_controller.proposal import Proposal, Rewarded
 
 _LARGEST_INTEGER = 2**63 - 1  # that SQLite can compare with; who asks may name a larger number
@@ -89,6 +91,13 @@ WHERE r.state <> 'Failed' AND r.replay_of IS NULL ORDER BY r.sequence
 _FIRST_TRAININGS = """
 SELECT f.trial, f.reward, f.promoted, f.train_seconds, f.device_seconds, r.reward
 FROM first_trainings f LEFT JOIN results r ON r.trial = f.trial AND r.state = 'Succeeded' ORDER BY f.number
+"""
+_LEASE_SPANS = """
+SELECT l.lease, l.trial, l.training, l.worker, l.granted_at, l.ended_at, coalesce(l.ended, ''),
+    coalesce(r.device_seconds, f.device_seconds, 0.0)
+FROM leases l LEFT JOIN results r ON r.trial = l.trial AND r.lease = l.lease
+    LEFT JOIN final_trainings f ON f.training = l.training AND f.lease = l.lease
+ORDER BY l.granted_at, l.lease
 """
 _FINAL_TRAININGS = """
 SELECT f.training, f.trial, f.settings, f.repeat, f.wanted,
@@ -233,6 +242,15 @@ class SqliteReader(JournalReader):
         with self._reading:
             rows = self._query(query, (lease,))
         return EndedLease(*rows[0]) if rows else None
+
+    def lease_spans(self) -> list[LeaseSpan]:
+        """See `JournalReader`."""
+        with self._reading:
+            rows = self._query(_LEASE_SPANS)
+        return [
+            LeaseSpan(trial, training, worker, pool_of(token), granted_at, ended_at, ended, device_seconds)
+            for token, trial, training, worker, granted_at, ended_at, ended, device_seconds in rows
+        ]
 
     def history(self) -> History:
         """See `JournalReader`."""

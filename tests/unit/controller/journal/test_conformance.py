@@ -18,12 +18,16 @@ from nas_controller.journal.journal import (
     ControllerStarted,
     EndedLease,
     FactLearned,
+    FinalTrainingFinished,
+    FinalTrainingsPlanned,
     Journal,
     JournalError,
     LeaseEnded,
     LeaseGranted,
+    LeaseSpan,
     Measurement,
     OpenLease,
+    PlannedTraining,
     PolicyUpdated,
     Record,
     Recovered,
@@ -34,6 +38,7 @@ from nas_controller.journal.journal import (
 )
 from nas_controller.journal.sqlite import SqliteJournal
 from nas_controller.journal.wakeup import CommitWaiter
+from nas_controller.leases import make_token
 from nas_controller.proposal import Proposal
 
 from .study import Study, random_writes
@@ -364,6 +369,33 @@ def test_a_late_result_makes_its_expired_lease_a_finished_one(journal: Journal) 
     journal.write(batch(1, 1), lease("a", 1), LeaseEnded("a", 1, "Expired", 3.0), finished(1, 1, "a")).result()
 
     assert journal.ended_lease("a") == EndedLease(1, "worker", "Finished")
+
+
+def test_spans_of_leases_tell_who_trained_when_and_what_came_of_it(journal: Journal) -> None:
+    tokens = [make_token(1, number, pool) for number, pool in enumerate(("gpu", "gpu", "spot"), 1)]
+    grants = [LeaseGranted(token, number, "worker", token, 1, float(number)) for number, token in enumerate(tokens, 1)]
+    journal.write(batch(1, 1, 2, 3), *grants).result()
+    lost = LeaseEnded(tokens[2], 3, "Lost", 5.0)
+    journal.write(replace(finished(1, 1, tokens[0]), device_seconds=8.0, at=9.0), lost).result()
+
+    assert journal.lease_spans() == [
+        LeaseSpan(1, 0, "worker", "gpu", 1.0, 9.0, "Finished", 8.0),
+        LeaseSpan(2, 0, "worker", "gpu", 2.0, None, "", 0.0),
+        LeaseSpan(3, 0, "worker", "spot", 3.0, 5.0, "Lost", 0.0),
+    ]
+
+
+def test_the_span_of_a_final_training_is_beside_that_of_its_trial(journal: Journal) -> None:
+    journal.write(batch(1, 1), lease("a", 1), finished(1, 1, "a")).result()
+    journal.write(
+        FinalTrainingsPlanned((PlannedTraining(1, 1, "{}", 0),)),
+        replace(lease("b", 1), at=4.0, training=1),
+        FinalTrainingFinished(
+            1, "b", "worker", TrialState.SUCCEEDED, 0.5, "", "", (), 2.0, 7.0, 0, 6.0
+        ),
+    ).result()  # fmt: skip
+
+    assert journal.lease_spans()[1:] == [LeaseSpan(1, 1, "worker", "", 4.0, 6.0, "Finished", 7.0)]
 
 
 def test_results_are_counted(journal: Journal) -> None:
