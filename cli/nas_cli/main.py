@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from nas_cli.commands import best, bootstrap, compare, export, plot, run, show, train, trials, validate
+from nas_cli.commands import best, bootstrap, compare, export, plot, report, run, show, train, trials, validate
 from nas_cli.failure import CommandGroup
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ app.command("trials")(trials.trials)
 app.command("best")(best.best)
 app.command("show")(show.show)
 app.command("plot")(plot.plot)
+app.command("report")(report.report)
 app.command("compare")(compare.compare)
 app.command("bootstrap")(bootstrap.bootstrap)
 app.command("train")(train.train)

@@ -51,6 +51,15 @@ def took(record: TrialRecord) -> str:
     return f"stopped after {trained}" if record.state is TrialState.STOPPED_EARLY else trained
 
 
+def trial(record: TrialRecord) -> str:
+    """A finished trial in a line: `trial 7: reward 0.9122, 12.3k parameters, 42s`."""
+    name = f"trial {record.sampled.trial}"
+    if record.state is TrialState.FAILED:
+        return f"{name}: failed, {record.reason}"
+    size = f", {count(record.sampled.parameters)} parameters" if record.sampled.parameters else ""
+    return f"{name}: reward {record.reward or 0.0:.4f}{size}, {took(record)}"
+
+
 def saved(replayed: int, stopped_early: int) -> str:
     """What a search has not trained, or not to the end: `trials 12 replayed, 3 stopped early`. Empty if nothing."""
     parts = [f"{count} {what}" for count, what in ((replayed, "replayed"), (stopped_early, "stopped early")) if count]

@@ -22,7 +22,8 @@ _COLOURS = {
 # Arcs are coloured by the layer that they leave, so that the eye can follow one among many.
 _ARCS = ("#0072B2", "#D55E00", "#009E73", "#8f4f7a", "#4d4d4d")
 _BOX_WIDTH, _BOX_HEIGHT, _ROW = 3.0, 0.62, 1.0
-_WIDTH = 8.0  # of the picture, in inches and in units of the drawing
+WIDTH = 8.0
+"""Of a picture, in inches and in units of the drawing."""
 
 
 class _Edge(NamedTuple):
@@ -30,19 +31,22 @@ class _Edge(NamedTuple):
     target: int
 
 
-def draw_convnet(network: ConvNet, title: str, image: ImageShape | None = None, classes: int | None = None) -> Figure:
-    """A picture, 8 inches wide, as high as the network is deep.
+def draw_convnet(
+    network: ConvNet, title: str, image: ImageShape | None = None, classes: int | None = None, width: float = WIDTH
+) -> Figure:
+    """A picture as high as the network is deep.
 
     Args:
         network: the architecture.
         title: stands above it.
         image: shape of the images; None: not known, and no shapes are written.
         classes: number of classes; None: not known.
+        width: of the picture, in inches: at least 4. What is beyond 3 is room for skip connections.
     """
     rows = len(network.layers) + 2
-    figure = Figure(figsize=(_WIDTH, 0.72 * rows + 0.6), layout="constrained")
+    figure = Figure(figsize=(width, 0.72 * rows + 0.6), layout="constrained")
     axes = figure.add_subplot()
-    axes.set(xlim=(-_WIDTH / 2, _WIDTH / 2), ylim=((rows - 0.4) * _ROW, -0.6 * _ROW))
+    axes.set(xlim=(-width / 2, width / 2), ylim=((rows - 0.4) * _ROW, -0.6 * _ROW))
     axes.set_axis_off()
     axes.set_title(title, fontsize=13, fontweight="bold", pad=8)
 
@@ -64,7 +68,7 @@ def draw_convnet(network: ConvNet, title: str, image: ImageShape | None = None, 
         if edge.target == edge.source + 1:
             top, bottom = edge.source * _ROW + _BOX_HEIGHT / 2, edge.target * _ROW - _BOX_HEIGHT / 2
             _arrow(axes, Path([(0, top), (0, bottom)], [Path.MOVETO, Path.LINETO]), "#222222", 1.4)
-    _arcs(axes, [edge for edge in edges if edge.target != edge.source + 1], rows)
+    _arcs(axes, [edge for edge in edges if edge.target != edge.source + 1], rows, width)
     return figure
 
 
@@ -83,7 +87,7 @@ def _box(axes: Axes, row: int, label: str, detail: str, kind: str, number: int |
         axes.text(-_BOX_WIDTH / 2 + 0.1, y, str(number), ha="left", va="center", fontsize=8, color="#444444", zorder=4)
 
 
-def _arcs(axes: Axes, edges: Sequence[_Edge], rows: int) -> None:
+def _arcs(axes: Axes, edges: Sequence[_Edge], rows: int, width: float) -> None:
     """Skip connections: long ones bulge more, and each goes to the side that is emptier along its way."""
     load = {-1: [0] * rows, 1: [0] * rows}
     placed: list[tuple[_Edge, int]] = []
@@ -93,7 +97,7 @@ def _arcs(axes: Axes, edges: Sequence[_Edge], rows: int) -> None:
         for row in between:
             load[side][row] += 1
         placed.append((edge, side))
-    room = _WIDTH / 2 - _BOX_WIDTH / 2 - 0.15
+    room = width / 2 - _BOX_WIDTH / 2 - 0.15
     longest = max((edge.target - edge.source for edge in edges), default=1)
     for edge, side in placed:
         # Ends that share a side of a box are spread over it: those that leave over its lower half, in order.

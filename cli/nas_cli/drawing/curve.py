@@ -11,8 +11,8 @@ from nas_controller.journal.journal import TrialRecord, TrialState, UpdateRecord
 
 # Okabe & Ito (2008): told apart by people with any colour vision.
 _POINT, _FAILED, _BEST, _TOP, _MEAN, _ENTROPY = "#56B4E9", "#999999", "#D55E00", "#0072B2", "#000000", "#009E73"
-_TOP_COUNT = 15  # the paper compares the mean of the 15 best architectures found so far
-_MEAN_WINDOW = 50
+TOP_COUNT = 15  # the paper compares the mean of the 15 best architectures found so far
+MEAN_WINDOW = 50
 
 
 def draw_curve(title: str, finished: Sequence[TrialRecord], updates: Sequence[UpdateRecord]) -> Figure:
@@ -44,7 +44,7 @@ def best_so_far(rewards: Sequence[float]) -> list[float]:
     return list(accumulate(rewards, max))
 
 
-def top_mean(rewards: Sequence[float], count: int = _TOP_COUNT) -> list[float]:
+def top_mean(rewards: Sequence[float], count: int = TOP_COUNT) -> list[float]:
     """The mean of the `count` highest rewards after each trial; of all while there are fewer."""
     import heapq
 
@@ -59,7 +59,7 @@ def top_mean(rewards: Sequence[float], count: int = _TOP_COUNT) -> list[float]:
     return means
 
 
-def moving_mean(rewards: Sequence[float], window: int = _MEAN_WINDOW) -> list[float]:
+def moving_mean(rewards: Sequence[float], window: int = MEAN_WINDOW) -> list[float]:
     """The mean of the last `window` rewards after each trial; of all while there are fewer."""
     total = np.concatenate([[0.0], np.cumsum(rewards)])
     index = np.arange(1, len(rewards) + 1)
@@ -71,7 +71,7 @@ def _draw_rewards(axes: Axes, finished: Sequence[TrialRecord], updates: Sequence
     x = np.arange(1, len(finished) + 1)
     rewards = np.array([record.reward or 0.0 for record in finished])
     failed = np.array([record.state is TrialState.FAILED for record in finished])
-    lowest = _lowest_shown(rewards[~failed])
+    lowest = lowest_shown(rewards[~failed])
     shown = ~failed & (rewards >= lowest)
     # Thousands of points must not hide the lines.
     size, alpha = (22, 0.75) if len(finished) <= 500 else (8, 0.35)
@@ -92,11 +92,11 @@ def _draw_rewards(axes: Axes, finished: Sequence[TrialRecord], updates: Sequence
             *zip(*baseline, strict=True), color=_MEAN, linewidth=1.4, linestyle="--", label="baseline (moving mean)"
         )
     else:
-        label = f"mean of the last {_MEAN_WINDOW}"
+        label = f"mean of the last {MEAN_WINDOW}"
         axes.plot(x, moving_mean(rewards.tolist()), color=_MEAN, linewidth=1.4, linestyle="--", label=label)
-    if len(finished) >= _TOP_COUNT:
-        top = top_mean(rewards.tolist())[_TOP_COUNT - 1 :]
-        axes.plot(x[_TOP_COUNT - 1 :], top, color=_TOP, linewidth=2, label=f"mean of the best {_TOP_COUNT} so far")
+    if len(finished) >= TOP_COUNT:
+        top = top_mean(rewards.tolist())[TOP_COUNT - 1 :]
+        axes.plot(x[TOP_COUNT - 1 :], top, color=_TOP, linewidth=2, label=f"mean of the best {TOP_COUNT} so far")
     axes.step(x, best_so_far(rewards.tolist()), where="post", color=_BEST, linewidth=2, label="best so far")
     if shown.any():
         low, high = rewards[shown].min(), rewards[shown].max()
@@ -106,7 +106,7 @@ def _draw_rewards(axes: Axes, finished: Sequence[TrialRecord], updates: Sequence
     _style(axes)
 
 
-def _lowest_shown(rewards: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> float:
+def lowest_shown(rewards: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> float:
     """The lowest reward on the scale: a few hopeless architectures must not flatten the curve of the others."""
     if len(rewards) == 0:
         return 0.0

@@ -123,6 +123,7 @@ def _look(results: Results, best: TrialRecord | None) -> dict[str, str]:
         steps = {
             f"nas show best {where}": f"the architecture, {part} by {part}",
             f"nas plot -o curve.png {where}": "how the search went",
+            f"nas report -o report.html {where}": "all of it, on a page",
         }
         if not spec.trainer.is_user_task and best_of_all(results.final_trainings()) is None:
             steps[f"nas train best {where}"] = "train it to the end, and measure it on the test set"

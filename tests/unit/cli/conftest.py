@@ -1,6 +1,6 @@
 """A small search whose results are known, in a real state directory with a real journal."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -89,16 +89,21 @@ def history() -> list[tuple[Record, ...]]:
     return transactions
 
 
+def write_state(directory: Path, transactions: Sequence[tuple[Record, ...]]) -> Path:
+    """A state directory of a search with such a life."""
+    (directory / "logs" / "trials").mkdir(parents=True)
+    (directory / "search.yaml").write_text(MANIFEST)
+    with SqliteJournal(directory / "journal.sqlite", "default/digits") as journal:
+        for records in transactions:
+            journal.write(*records).result()
+    return directory
+
+
 @pytest.fixture
 def state(tmp_path: Path) -> Path:
     """The state directory."""
-    directory = tmp_path / "state"
-    (directory / "logs" / "trials").mkdir(parents=True)
-    (directory / "search.yaml").write_text(MANIFEST)
+    directory = write_state(tmp_path / "state", history())
     (directory / "logs" / "trials" / f"{FAILED:06d}.log").write_text("out of memory\n")
-    with SqliteJournal(directory / "journal.sqlite", "default/digits") as journal:
-        for records in history():
-            journal.write(*records).result()
     return directory
 
 

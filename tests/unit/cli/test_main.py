@@ -10,7 +10,7 @@ from nas_cli.main import app
 from typer.main import get_command
 from typer.testing import Result
 
-COMMANDS = ["run", "validate", "trials", "best", "show", "plot", "compare", "bootstrap", "train", "export"]
+COMMANDS = ["run", "validate", "trials", "best", "show", "plot", "report", "compare", "bootstrap", "train", "export"]
 
 
 def test_help_imports_nothing_heavy() -> None:

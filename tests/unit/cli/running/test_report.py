@@ -41,6 +41,7 @@ def test_a_search_that_was_stopped_says_what_was_best_and_how_to_go_on(state: Pa
     for command in (
         "nas show best",
         "nas plot -o curve.png",
+        "nas report -o report.html",
         "nas train best",
         "nas export best",
         "nas trials --failed",

@@ -1,0 +1,1 @@
+"""`nas report`: a search as one page of HTML."""
