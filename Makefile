@@ -24,15 +24,17 @@ setup: $(READY)  ## Make the Python environment in .venv (5 GB: PyTorch with its
 .PHONY: demo
 demo: $(READY)  ## Search for a network that reads handwritten digits, then train the best one: a few minutes on 2 cores
 	@rm -rf $(DEMO)
-	@echo "==> 1/4 Searching: a recurrent policy designs networks, workers train them"
+	@echo "==> 1/5 Searching: a recurrent policy designs networks, workers train them"
 	$(BIN)/nas run manifests/samples/digits.yaml --state $(DEMO)
-	@echo "==> 2/4 Training the best architecture to the end"
+	@echo "==> 2/5 Training the best architecture to the end"
 	$(BIN)/nas train best --state $(DEMO)
-	@echo "==> 3/4 Drawing the search"
+	@echo "==> 3/5 Drawing the search"
 	$(BIN)/nas plot --state $(DEMO) -o $(DEMO)/curve.png
-	@echo "==> 4/4 Drawing the best architecture"
+	@echo "==> 4/5 Drawing the best architecture"
 	$(BIN)/nas plot --state $(DEMO) --trial best -o $(DEMO)/architecture.png
-	@echo "==> Done. Look at $(DEMO)/curve.png and $(DEMO)/architecture.png"
+	@echo "==> 5/5 Writing a report of it all"
+	$(BIN)/nas report --state $(DEMO) -o $(DEMO)/report.html
+	@echo "==> Done. Look at $(DEMO)/report.html, $(DEMO)/curve.png and $(DEMO)/architecture.png"
 	@echo "    Take the network away as readable PyTorch: $(BIN)/nas export best --state $(DEMO) -o my_network"
 
 .PHONY: test
