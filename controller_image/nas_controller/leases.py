@@ -8,8 +8,12 @@ ended in silence can still bring its result, as long as its trial has not gone t
 import heapq
 import secrets
 from collections import OrderedDict
+from concurrent.futures import Future
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import NamedTuple
+
+from nas_controller.journal.journal import SampledTrial
 
 # Ended leases that are answered from memory. Older ones are looked up in the journal.
 _REMEMBERED = 10_000
@@ -59,12 +63,36 @@ class Lease:
     training: int = 0  # it is for this final training of the trial; 0: for the trial itself
 
 
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A worker asks for something to train. `id`: the same when it asks again, not knowing the answer."""
+
+    worker: str
+    id: str | None = None
+    pool: str = ""
+
+
+class Grant(NamedTuple):
+    """A lease and the trial that it is on. A worker may hear of it when `durable` is done."""
+
+    lease: Lease
+    trial: SampledTrial
+    durable: "Future[None]"
+
+
 class Leases:
     """The leases that are held, and for a while those that were."""
 
-    def __init__(self, duration: float) -> None:
-        """Starts empty. `duration`: seconds without a sign of life after which a lease expires."""
+    def __init__(self, duration: float, epoch: int = 1) -> None:
+        """Starts empty.
+
+        Args:
+            duration: seconds without a sign of life after which a lease expires.
+            epoch: of the controller, which no other start of it has.
+        """
         self.duration = duration
+        self._epoch = epoch
+        self._made = 0
         self._held: dict[str, Lease] = {}
         self._of_worker: dict[str, Lease] = {}
         self._expiries: list[tuple[float, str]] = []
@@ -93,6 +121,15 @@ class Leases:
     def ended(self, token: str) -> tuple[Lease, Ending] | None:
         """A lease that ended not long ago, and how."""
         return self._ended.get(token)
+
+    def make(
+        self, request: Request, trial: int, lost: int, now: float, *, training: int = 0, first_training: bool = False
+    ) -> Lease:
+        """A new lease, to be granted. `lost`: workers that were lost before with what it is on."""
+        self._made += 1
+        token = make_token(self._epoch, self._made, request.pool, first_training=first_training)
+        expires_at = now + self.duration
+        return Lease(token, trial, request.worker, request.id or token, lost + 1, now, expires_at, training)
 
     def grant(self, lease: Lease) -> None:
         """A lease begins, or one that expired is taken up again."""

@@ -37,12 +37,9 @@ class Batch:
     number: int
     version: int
     trials: list[OpenTrial]
+    # Of the trials, once the batch is in the ledger:
     unfinished: int = 0
     pending: deque[OpenTrial] = field(default_factory=deque)
-
-    def __post_init__(self) -> None:
-        self.unfinished = sum(trial.reward is None for trial in self.trials)
-        self.pending = deque(trial for trial in self.trials if trial.pending)
 
     def rewarded(self) -> list[Rewarded]:
         """Proposals and rewards in the order in which they were sampled. All must have finished."""
@@ -81,6 +78,8 @@ class Ledger:
 
     def add(self, batch: Batch) -> None:
         """Opens a batch."""
+        batch.unfinished = sum(trial.reward is None for trial in batch.trials)
+        batch.pending = deque(trial for trial in batch.trials if trial.pending)
         self._batches[batch.number] = batch
         self._trials.update({trial.sampled.trial: trial for trial in batch.trials})
         self.pending += len(batch.pending)

@@ -2,10 +2,12 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from nas_api.spec import Reward
 
-from nas_controller.journal.journal import Measurement
+from nas_controller.journal.journal import Measurement, TrialState
+from nas_controller.trial_result import TrialResult
 
 
 class NoRewardError(Exception):
@@ -48,3 +50,13 @@ def compute_reward(measurements: Sequence[Measurement], spec: Reward) -> float:
             "NonFiniteMetric", f"{spec.scale} * {value} ^ {spec.exponent} is not a finite number: see spec.reward"
         )
     return reward
+
+
+def with_reward(result: TrialResult, spec: Reward) -> TrialResult:
+    """The result with the reward that it has, or that its measurements make. Failed, if they make none."""
+    if result.state is TrialState.FAILED or result.reward is not None:
+        return result
+    try:
+        return replace(result, reward=compute_reward(result.measurements, spec))
+    except NoRewardError as error:
+        return replace(result, state=TrialState.FAILED, reason=error.reason, message=str(error))

@@ -17,3 +17,9 @@ class TrialResult:
     train_seconds: float = 0.0
     device_seconds: float = 0.0
     weights_bytes: int = 0  # of what a final training has left
+
+
+def all_workers_lost(lost: int, what: str) -> TrialResult:
+    """The result of an architecture, or of a training (`what`), with which as many workers were lost as may be."""
+    message = f"{lost} workers were lost with this {what} (controller.lease.maxAttempts)"
+    return TrialResult(TrialState.FAILED, reason="AttemptsExhausted", message=message)

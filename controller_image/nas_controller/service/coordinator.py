@@ -15,9 +15,8 @@ from nas_controller import leases
 from nas_controller.constraints import NoAcceptableArchitectureError
 from nas_controller.engine import Engine
 from nas_controller.jobs import JobRunner
-from nas_controller.journal.journal import SampledTrial
 from nas_controller.journal.wakeup import CommitWaiter
-from nas_controller.leases import Ending, Lease
+from nas_controller.leases import Ending, Grant, Lease
 from nas_controller.progress import Verdict
 
 logger = logging.getLogger(__name__)
@@ -43,15 +42,6 @@ class Worker:
     draining: bool = False
     release_now: bool = False
     retired: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """A lease and the trial that it is on. A worker may hear of it when `durable` is done."""
-
-    lease: Lease
-    trial: SampledTrial
-    durable: "Future[None]"
 
 
 @dataclass(slots=True, eq=False)
@@ -260,11 +250,10 @@ class Coordinator:
             if granted is None:
                 return
             del self._waiters[name]
-            lease, trial, durable = granted
             now = time.monotonic()
             self.idled(waiter.worker.pool, now - waiter.worker.since)
-            waiter.worker.trial, waiter.worker.since = lease.trial, now
-            waiter.answer(Grant(lease, trial, durable))
+            waiter.worker.trial, waiter.worker.since = granted.lease.trial, now
+            waiter.answer(granted)
 
     def _dismiss(self) -> None:
         """Answers the waiting calls of workers that should go."""

@@ -14,10 +14,10 @@ from nas_api.rpc import trials_pb2_grpc as rpc
 
 from nas_controller import leases
 from nas_controller.engine import Engine
-from nas_controller.leases import Ending
+from nas_controller.leases import Ending, Grant
 from nas_controller.seeding import derived_seed
 from nas_controller.service.authorization import authorize_worker
-from nas_controller.service.coordinator import Coordinator, Grant, Worker
+from nas_controller.service.coordinator import Coordinator, Worker
 from nas_controller.service.messages import (
     MalformedError,
     check_name,
@@ -141,7 +141,7 @@ class TrialService(rpc.TrialServiceServicer):
         if lease is None or lease.worker != request.worker_id or not lease.training or not self._engine.wants(lease):
             return pb.UploadReply(abandon=True)
         self._coordinator.renew(lease)
-        if measurements and not stage.needs_weights(lease, measurements):
+        if measurements and not self._engine.final_trainings.needs_weights(lease, measurements):
             return pb.UploadReply(unneeded=True)
         if request.lease in self._verifying:
             await context.abort(grpc.StatusCode.UNAVAILABLE, "what was uploaded is being made durable: try again")

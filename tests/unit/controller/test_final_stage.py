@@ -227,7 +227,7 @@ def test_weights_are_needed_only_of_a_training_that_is_better_than_those_before(
     first, second = engine.lease("a"), engine.lease("b")
 
     def needed(lease: Lease, accuracy: float) -> bool:
-        return engine.final_stage.needs_weights(lease, [Measurement(1, {"val_accuracy": accuracy}, 1.0)])
+        return engine.final_trainings.needs_weights(lease, [Measurement(1, {"val_accuracy": accuracy}, 1.0)])
 
     assert needed(second, 0.1)
     engine.finish(second, 0.5, b"weights")

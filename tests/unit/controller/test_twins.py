@@ -180,7 +180,7 @@ def test_replays_count_in_the_time_of_a_search_that_trains_nothing_any_more() ->
 
 
 def test_a_search_without_a_bound_ends_when_it_only_proposes_what_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nas_controller.engine.CONVERGED_AFTER", 40)
+    monkeypatch.setattr("nas_controller.standing.CONVERGED_AFTER", 40)
     engine = Driven(manifest(budget={"maxTrials": "unlimited"}), journal())
     engine.work(wanted=1)
     engine.finish(engine.lease())

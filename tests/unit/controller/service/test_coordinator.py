@@ -7,8 +7,9 @@ import torch
 from nas_api.spec import NASSearch
 from nas_controller.engine import Engine
 from nas_controller.journal.sqlite import SqliteJournal
+from nas_controller.leases import Grant
 from nas_controller.local_job_runner import LocalJobRunner
-from nas_controller.service.coordinator import Coordinator, Grant
+from nas_controller.service.coordinator import Coordinator
 
 torch.set_num_threads(1)
 
