@@ -60,7 +60,8 @@ def structural_schema(schema: Schema, *, defaults: bool = True) -> Schema:
             result |= {bound: plain[exclusive], exclusive: True}
     if "items" in plain:
         result["items"] = structural_schema(plain["items"], defaults=defaults)
-        result["x-kubernetes-list-type"] = "atomic"
+        # To CEL the order in a set means nothing, so what must not be changed is no set.
+        result["x-kubernetes-list-type"] = "set" if plain.get("uniqueItems") else "atomic"
     if "properties" in plain:
         result["properties"] = {
             name: structural_schema(child, defaults=defaults) for name, child in plain["properties"].items()

@@ -288,12 +288,22 @@ def test_a_name_has_no_dots_since_names_of_services_have_none(refusal: Try) -> N
         ({"finalTraining": {"timeout": "a day"}}, "spec.finalTraining.timeout in body should match"),
         ({"finalTraining": {"grid": {"learningRate": [0]}}}, "learningRate[0] in body should be greater than 0"),
         ({"finalTraining": {"grid": {"momentum": [0.9]}}}, 'unknown field "spec.finalTraining.grid.momentum"'),
+        (
+            both(USER_TASK, at("finalTraining.grid.parameters", {"width": [8, 16, 8]})),
+            "spec.finalTraining.grid.parameters[width][2]: Duplicate value: 8",
+        ),
         ({"searchSpace": {"type": "Transformer"}}, 'spec.searchSpace.type: Unsupported value: "Transformer"'),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_what_cannot_be_is_refused_in_words(spec: Object, words: str, refusal: Try) -> None:
     assert words in refusal(search("a", spec))
+
+
+def test_a_grid_has_values_of_any_type_each_once(refusal: Try) -> None:
+    values = [2, 0.5, "2", "x", True, False]
+    grid = both(USER_TASK, at("finalTraining.grid.parameters", {"width": values, "depth": values}))
+    assert refusal(search("a", grid)) == ""
 
 
 def test_kubectl_refuses_a_misspelt_field(cluster: Cluster, namespace: str) -> None:

@@ -37,7 +37,7 @@ class Grid(SpecModel):
     """Values of `trainer.batchSize`."""
     parameters: dict[
         Annotated[str, Field(max_length=253)],
-        Annotated[tuple[ChoiceValue, ...], Field(min_length=1, max_length=16)],
+        Annotated[tuple[ChoiceValue, ...], Field(min_length=1, max_length=16, json_schema_extra={"uniqueItems": True})],
     ] = Field(default={}, max_length=16)
     """Values of each of `trainer.parameters` that is listed, for your own task."""
 

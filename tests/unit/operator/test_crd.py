@@ -297,6 +297,28 @@ def test_what_the_results_depend_on_is_immutable_and_what_the_volume_is_made_by(
     ]
 
 
+def test_lists_of_any_type_in_a_grid_are_sets_since_no_rule_can_look_at_their_values() -> None:
+    fields = dict(nodes(schema_of(nassearch_crd())))
+    assert fields[".spec.finalTraining.grid.parameters.*"]["x-kubernetes-list-type"] == "set"
+    with pytest.raises(ValidationError, match="width lists a value twice"):
+        NASSearch.model_validate(
+            manifest(
+                {
+                    "finalTraining": {"grid": {"parameters": {"width": [8, 16, 8]}}},
+                    "trainer": {"task": "a:b"},
+                    "reward": {"metric": "x"},
+                }
+            )
+        )
+
+
+def test_what_is_immutable_has_no_sets_in_which_order_means_nothing() -> None:
+    for crd, rules in zip(CRDS, (NASSEARCH_RULES, NASPOOL_RULES), strict=True):
+        sets = [path for path, node in nodes(schema_of(crd)) if node.get("x-kubernetes-list-type") == "set"]
+        immutable = tuple(f".{rule.path}" for rule in rules if rule.expression == "self == oldSelf")
+        assert not [path for path in sets if path.startswith(immutable)]
+
+
 def test_the_file_is_yaml_that_every_reader_takes_for_the_same() -> None:
     for (_, text), crd in zip(crd_files().items(), CRDS, strict=True):
         assert yaml.safe_load(text) == crd
