@@ -101,7 +101,7 @@ def test_architectures_without_a_result_are_failed_trials(tmp_path: Path) -> Non
 def test_a_search_that_proposes_nothing_new_any_more_has_converged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nas_controller.engine.CONVERGED_AFTER", 50)
+    monkeypatch.setattr("nas_controller.standing.CONVERGED_AFTER", 50)
     rows = [{"arch": str(digit), "y": digit + 1} for digit in range(2)]
     run = search(read_table(write_table(tmp_path / "t.csv", rows), ["y"]), "Random", evaluations=1000)
     assert run.converged
