@@ -1,16 +1,15 @@
-"""`Results`: what a search has found so far, read from its state directory, whether or not it is running."""
+"""`Results`: the results in a state directory, whether or not its search is running."""
 
 import json
+import shlex
 import tarfile
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from nas_api.architectures import Architecture, parse_architecture
-from nas_api.spec import NASSearch, Reward
+from nas_api.spec import NASSearch
 from nas_child.trained import METRICS
-from nas_controller.best_trainings import best_of_all, best_trainings
 from nas_controller.data_shape import DataShape
 from nas_controller.journal.journal import (
     FinalTrainingRecord,
@@ -24,23 +23,24 @@ from nas_controller.progress import BUDGET_REASONS, Progress, Verdict
 from nas_controller.weight_store import kept_file
 
 from nas_cli.failure import BadInput, Failure
+from nas_cli.search_results import SearchResults
 from nas_cli.state_directory import StateDirectory
 
 _PAGE = 1000
 
 
-class Results:
-    """A reader of one search."""
+class Results(SearchResults):
+    """A reader of the journal, and of the files beside it."""
 
     def __init__(self, state: StateDirectory, search: NASSearch, journal: JournalReader) -> None:
+        super().__init__(search)
         self.state = state
-        self.search = search
         self._journal = journal
 
     @property
-    def name(self) -> str:
-        """The search's name."""
-        return self.search.metadata.name
+    def arguments(self) -> str:
+        """`--state DIR`."""
+        return f"--state {shlex.quote(str(self.state.path))}"
 
     def finished(self, *, after: int = 0, measurements: bool = False) -> list[TrialRecord]:
         """All finished trials in the order in which they finished, those with a sequence greater than `after`."""
@@ -79,10 +79,6 @@ class Results:
     def final_trainings(self) -> list[FinalTrainingRecord]:
         """The trainings of the second stage, by number, with their measurements."""
         return self._journal.final_trainings()
-
-    def final_training(self, trial: int) -> FinalTrainingRecord | None:
-        """The one that counts of those of a trial, if one has succeeded."""
-        return best_trainings(self.final_trainings()).get(trial)
 
     @contextmanager
     def trained(self, trial: int) -> Iterator[Path]:
@@ -143,25 +139,18 @@ class Results:
             return stored if done and stored.final else None
         return verdict
 
-    def trial(self, reference: str) -> TrialRecord:
-        """The trial of a number, or the best: of the final trainings, if one has succeeded, else of the search.
+    def numbered(self, trial: int) -> TrialRecord | None:
+        """The trial of a number."""
+        return self._journal.trial(trial)
 
-        Raises:
-            BadInput: there is no such trial.
-        """
-        if reference == "best" and (final := best_of_all(self.final_trainings())) is not None:
-            reference = str(final.planned.trial)
-        if reference == "best":
-            best = self.best(1)
-            if not best:
-                raise BadInput(f"no trial of {self.name} has succeeded yet: see `nas trials --state {self.state.path}`")
-            return best[0]
-        if not reference.isdecimal():
-            raise BadInput(f"{reference!r} is no trial: give its number, or `best`")
-        record = self._journal.trial(int(reference))
-        if record is None:
-            raise BadInput(f"{self.name} has no trial {reference}: `nas trials --state {self.state.path}` lists them")
-        return record
+    def log_of(self, trial: int) -> Path | None:
+        """The file with what its training printed."""
+        log = self.state.trial_log(trial)
+        return log if log.exists() else None
+
+    def how_to_train(self, trial: int) -> str:
+        """`nas train` does it."""
+        return f"`nas train {trial} {self.arguments}` does that; then export again."
 
     def remark(self) -> str:
         """What a person should know of early stopping. Empty if nothing."""
@@ -171,21 +160,6 @@ class Results:
         """Shape of an image and number of classes, once a worker has seen the data set."""
         fact = self._journal.recover().facts.get("data_shape")
         return DataShape.from_fact(fact) if fact else None
-
-
-def architecture_of(record: TrialRecord) -> Architecture:
-    """The architecture of a trial."""
-    return parse_architecture(record.sampled.architecture)
-
-
-def metric_of(record: TrialRecord, reward: Reward) -> float | None:
-    """The metric that the reward is made of, aggregated, before scale and exponent. None if it was not measured."""
-    from nas_controller.reward import NoRewardError, compute_reward
-
-    try:
-        return compute_reward(record.measurements, reward.model_copy(update={"scale": 1.0, "exponent": 1.0}))
-    except NoRewardError:
-        return None
 
 
 @contextmanager

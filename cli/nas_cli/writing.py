@@ -1,8 +1,6 @@
 """Writes trials as tables for people, and as JSON, YAML and CSV for programs."""
 
-import csv
 import json
-import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -16,7 +14,8 @@ from rich.text import Text
 
 from nas_cli import wording
 from nas_cli.architecture_table import architecture_table
-from nas_cli.results import Results, architecture_of, metric_of
+from nas_cli.documents import write_csv, write_document
+from nas_cli.search_results import SearchResults, architecture_of, metric_of
 from nas_cli.terminal import stdout
 
 _NESTED = ("architecture", "measurements")  # not for CSV
@@ -31,18 +30,18 @@ def write_trials(records: Sequence[TrialRecord], search: NASSearch, output: str)
     documents = [document(record, search) for record in records]
     if output == "csv":
         rows = [{name: value for name, value in d.items() if name not in _NESTED} for d in documents]
-        writer = csv.DictWriter(sys.stdout, rows[0] if rows else ["trial"], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+        write_csv(rows, list(rows[0]) if rows else ["trial"])
     else:
-        _dump(documents, output)
+        write_document(documents, output)
 
 
-def write_trial(record: TrialRecord, results: Results, output: str) -> None:
+def write_trial(record: TrialRecord, results: SearchResults, output: str) -> None:
     """Writes everything about one trial to stdout: `table`, `json` or `yaml`."""
     if output != "table":
         final = results.final_training(record.sampled.trial)
-        _dump(document(record, results.search) | ({"finalTraining": _final_document(final)} if final else {}), output)
+        write_document(
+            document(record, results.search) | ({"finalTraining": _final_document(final)} if final else {}), output
+        )
         return
     console = stdout()
     console.print(_heading(record, results))
@@ -76,19 +75,10 @@ def document(record: TrialRecord, search: NASSearch) -> dict[str, Any]:
         "reason": record.reason,
         "message": record.message,
         "digest": record.sampled.digest,
-        "architecture": json.loads(record.sampled.architecture),
+        # Not known without a controller.
+        "architecture": json.loads(record.sampled.architecture) if record.sampled.architecture else None,
         "measurements": [{"step": m.step, "seconds": round(m.seconds, 3), **m.metrics} for m in record.measurements],
     }
-
-
-def _dump(value: Any, output: str) -> None:
-    if output == "json":
-        json.dump(value, sys.stdout, indent=2)
-        sys.stdout.write("\n")
-    else:
-        import yaml
-
-        yaml.dump(value, sys.stdout, Dumper=yaml.CSafeDumper, sort_keys=False)
 
 
 def _trials_table(records: Sequence[TrialRecord], search: NASSearch) -> Table:
@@ -107,14 +97,14 @@ def _trials_table(records: Sequence[TrialRecord], search: NASSearch) -> Table:
             "" if metric is None else f"{metric:.4g}",
             *([wording.count(sampled.parameters) if sampled.parameters else ""] if is_convnet else []),
             wording.took(record) if record.sequence else "",
-            *([str(sampled.proposal.depth)] if is_convnet else []),
+            *([str(sampled.proposal.depth or "")] if is_convnet else []),
             record.reason,
             style=_STYLES.get(record.state, ""),
         )
     return table
 
 
-def _heading(record: TrialRecord, results: Results) -> Table:
+def _heading(record: TrialRecord, results: SearchResults) -> Table:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim")
     search = results.search
@@ -127,8 +117,8 @@ def _heading(record: TrialRecord, results: Results) -> Table:
     if record.reason:
         grid.add_row("reason", Text(record.reason))
         grid.add_row("", Text(record.message))
-    log = results.state.trial_log(record.sampled.trial)
-    if log.exists():
+    log = results.log_of(record.sampled.trial)
+    if log is not None:
         grid.add_row("log", Text(str(log)))
     if record.reward is not None:
         grid.add_row("reward", f"{record.reward:.4f}")

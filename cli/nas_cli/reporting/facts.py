@@ -9,7 +9,7 @@ from nas_controller.journal.journal import TrialState
 from nas_cli import wording
 from nas_cli.reporting.material import Material
 from nas_cli.reporting.savings import savings
-from nas_cli.results import metric_of
+from nas_cli.search_results import metric_of
 
 
 class Fact(NamedTuple):

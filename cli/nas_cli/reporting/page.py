@@ -23,7 +23,7 @@ from nas_cli.reporting.policy import policy_charts
 from nas_cli.reporting.pools import pool_chart, pool_uses
 from nas_cli.reporting.prices import costs
 from nas_cli.reporting.trade_off import trade_off_charts
-from nas_cli.results import architecture_of
+from nas_cli.search_results import architecture_of
 
 _PACKAGE = "nas_cli.reporting"
 _DRAWING = 4.6  # inches in width: narrow, so that its text can be read on a phone

@@ -57,7 +57,7 @@ def _twin(results: Results, warn: Callable[[str], None]) -> Twin | None:
         return None
     try:
         with open_results(directory) as twin:
-            for problem in incomparable({results.state.path: results.search, directory: twin.search}):
+            for problem in incomparable({str(results.state.path): results.search, str(directory): twin.search}):
                 warn(f"the random twin is left out: {problem}")
                 return None
             return Twin(twin.name, finished) if (finished := twin.finished()) else None

@@ -16,7 +16,7 @@ from nas_cli.reporting.facts import Fact
 from nas_cli.reporting.pools import PoolUse
 from nas_cli.reporting.savings import savings
 from nas_cli.reporting.trade_off import candidates, parameters, pareto_front, train_seconds
-from nas_cli.results import metric_of
+from nas_cli.search_results import metric_of
 
 _FRONT = 20  # trials of a front, those with the highest rewards
 _TRAININGS = 50

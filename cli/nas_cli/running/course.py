@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from nas_controller.journal.journal import TrialRecord, TrialState, UpdateRecord
 
-from nas_cli.results import Results, metric_of
+from nas_cli.search_results import SearchResults, metric_of
 
 RECENT = 50  # trials in the running mean
 _LAST = 8  # trials shown, and asked how long the next ones will take
@@ -23,7 +23,7 @@ class FinishedTrial:
 class Course:
     """Grows with `read`."""
 
-    def __init__(self, results: Results) -> None:
+    def __init__(self, results: SearchResults) -> None:
         """Reads what there is."""
         self._results = results
         self.rewards: list[float] = []

@@ -12,8 +12,9 @@ from rich.text import Text
 
 from nas_cli import wording
 from nas_cli.random_twin import twin_directory
-from nas_cli.results import Results, metric_of, open_results
+from nas_cli.results import Results, open_results
 from nas_cli.running.course import Course
+from nas_cli.search_results import metric_of
 from nas_cli.state_directory import StateDirectory
 
 _FAILURES = 3  # the last ones, shown when the search has failed
