@@ -8,8 +8,25 @@ from typing import Annotated
 
 import typer
 
-from nas_cli.commands import best, bootstrap, compare, export, plot, report, run, show, train, trials, validate
+from nas_cli.commands import (
+    best,
+    bootstrap,
+    compare,
+    export,
+    get,
+    logs,
+    pause,
+    plot,
+    report,
+    run,
+    scale,
+    show,
+    train,
+    trials,
+    validate,
+)
 from nas_cli.failure import CommandGroup
+from nas_cli.which_search import KUBECTL
 
 app = typer.Typer(
     name="nas",
@@ -32,6 +49,16 @@ app.command("compare")(compare.compare)
 app.command("bootstrap")(bootstrap.bootstrap)
 app.command("train")(train.train)
 app.command("export")(export.export)
+app.command("logs")(logs.logs)
+app.command("get")(get.get)
+app.command("pause")(pause.pause)
+app.command("resume")(pause.resume)
+app.command("scale")(scale.scale)
+
+
+def kubectl_plugin() -> None:
+    """`kubectl nas`: the same program. kubectl finds `kubectl-nas` on the PATH."""
+    app(prog_name=KUBECTL, complete_var="_KUBECTL_NAS_COMPLETE")
 
 
 def _print_version(wanted: bool) -> None:

@@ -3,9 +3,13 @@
 from rich.console import Console
 
 
-def stdout() -> Console:
-    """For results. Text is printed as it is: neither numbers nor `:name:` mean anything."""
-    return Console(highlight=False, emoji=False, soft_wrap=True)
+def stdout(width: int | None = None) -> Console:
+    """For results. Text is printed as it is: neither numbers nor `:name:` mean anything.
+
+    Args:
+        width: in characters. None: the terminal's.
+    """
+    return Console(highlight=False, emoji=False, soft_wrap=True, width=width)
 
 
 def stderr() -> Console:

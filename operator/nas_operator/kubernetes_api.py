@@ -208,7 +208,7 @@ class KubernetesApi:
         """Closes the connections that are not in use."""
         self._client.close()
 
-    def _call(
+    def send(
         self,
         verb: str,
         method: str,
@@ -216,7 +216,23 @@ class KubernetesApi:
         query: Mapping[str, str] | None = None,
         body: Object | None = None,
         content_type: str = "application/json",
-    ) -> Object:
+    ) -> bytes:
+        """Any call at all.
+
+        Args:
+            verb: of Kubernetes, to be counted.
+            method: of HTTP.
+            path: on the API server.
+            query: after it.
+            body: sent as JSON.
+            content_type: of the body.
+
+        Returns:
+            the body of the answer.
+
+        Raises:
+            ApiError: the API server does not do it.
+        """
         with self._lock:
             self.requests[verb] += 1
         headers = {"Accept": "application/json"} | ({"Content-Type": content_type} if body is not None else {})
@@ -230,12 +246,23 @@ class KubernetesApi:
             response = self._client.rest_client.request(
                 request[0], request[1], headers=request[2], body=body, _request_timeout=_TIMEOUT
             )
-            answer = response.read()
+            answer: bytes = response.read()
         except (ApiException, urllib3.exceptions.HTTPError, OSError) as error:
             raise ApiError(0, "NoAnswer", f"no answer from the API server: {error}") from error
         if not 200 <= response.status <= 299:
             raise _error(response.status, answer)
-        parsed: Object = json.loads(answer)
+        return answer
+
+    def _call(
+        self,
+        verb: str,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        body: Object | None = None,
+        content_type: str = "application/json",
+    ) -> Object:
+        parsed: Object = json.loads(self.send(verb, method, path, query, body, content_type))
         return parsed
 
 

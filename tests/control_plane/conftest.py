@@ -10,12 +10,14 @@ from tests.cluster.fixtures import namespace_for, pytest_runtest_makereport, pyt
 from tests.cluster.lifecycle import temporary_control_plane
 from tests.control_plane.custom_resources import install_crds
 from tests.control_plane.operator_process import OperatorProcess, running_operator
+from tests.control_plane.rights import install_rights
 from tests.control_plane.searches import Namespace
 
 __all__ = [
     "cluster",
     "control_plane",
     "gpu_nodes",
+    "installed",
     "namespace",
     "operator",
     "pytest_runtest_makereport",
@@ -69,3 +71,12 @@ def operator(space: Namespace, tmp_path: Path) -> Iterator[OperatorProcess]:
     with running_operator(space.cluster, tmp_path, space.name, log_level="DEBUG", status_seconds="0") as operator:
         yield operator
         assert "Traceback" not in operator.log.read_text(), operator.log.read_text()
+
+
+@pytest.fixture
+def installed(cluster: Cluster, namespace: str) -> Iterator[None]:
+    """An installation whose roles for users go with the test: they would make up for roles that another one lacks."""
+    install_rights(cluster, namespace)
+    yield
+    roles = cluster.kubectl("get", "clusterroles", "-o", "name").split()
+    cluster.kubectl("delete", *(role for role in roles if role.partition("/")[2].startswith(namespace)))

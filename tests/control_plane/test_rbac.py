@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-import yaml
 from kubernetes import client, config
 from nas_api.certificates import CertificateAuthority
 from nas_api.spec import NASSearch
@@ -22,28 +21,10 @@ from nas_operator.settings import Settings
 
 from tests.cluster.cluster import Cluster
 from tests.cluster.command import CommandError
-from tests.control_plane.custom_resources import ROOT, Object, pool, search
+from tests.control_plane.custom_resources import Object, pool, search
+from tests.control_plane.rights import install_rights, rendered
 
-CHART = ROOT / "helm" / "nas-operator"
-RELEASE = "nas-operator"
 SETTINGS = Settings(controller_image="controller:1", child_image="child:1")
-
-
-def rendered(cluster: Cluster, namespace: str, *values: str) -> list[Object]:
-    """The objects of an installation in `namespace`, without its CRDs."""
-    settings = [word for value in ("crds.install=false", *values) for word in ("--set", value)]
-    return [
-        document
-        for document in yaml.safe_load_all(cluster.helm("template", RELEASE, CHART, "-n", namespace, *settings))
-        if document
-    ]
-
-
-def install_rights(cluster: Cluster, namespace: str, *values: str) -> None:
-    """Applies the service account and the RBAC objects of an installation, under names of its own."""
-    objects = rendered(cluster, namespace, f"fullnameOverride={namespace}", *values)
-    wanted = {"ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"}
-    cluster.apply(*(object_ for object_ in objects if object_["kind"] in wanted))
 
 
 @pytest.fixture
@@ -247,15 +228,6 @@ USERS = {
         ("patch nassearches/status", "patch naspools/status"),
     ),
 }
-
-
-@pytest.fixture
-def installed(cluster: Cluster, namespace: str) -> Iterator[None]:
-    """An installation whose roles for users go with the test: they would make up for roles that another one lacks."""
-    install_rights(cluster, namespace)
-    yield
-    roles = cluster.kubectl("get", "clusterroles", "-o", "name").split()
-    cluster.kubectl("delete", *(role for role in roles if role.partition("/")[2].startswith(namespace)))
 
 
 @pytest.mark.parametrize("role", USERS)

@@ -1,13 +1,20 @@
 """`nas compare`: which of several searches found better architectures in the same number of trials."""
 
+from contextlib import AbstractContextManager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nas_cli.cluster.kubeconfig import ClusterOptions
+from nas_cli.commands.which import called_by_kubectl, takes_cluster
 from nas_cli.failure import Failure
 from nas_cli.terminal import stderr
+from nas_cli.which_search import WhichSearch, open_search
+
+if TYPE_CHECKING:
+    from nas_cli.search_results import SearchResults
 
 
 class ComparisonOutput(StrEnum):
@@ -18,12 +25,14 @@ class ComparisonOutput(StrEnum):
     CSV = "csv"
 
 
+@takes_cluster
 def compare(
     groups: Annotated[
         list[str],
         typer.Argument(
-            metavar="[NAME=]DIR[,DIR...] ...",
-            help="State directories. Those of one group are the same search with different seeds.",
+            metavar="[NAME=]SEARCH[,SEARCH...] ...",
+            help="State directories, or names of searches in a cluster. Those of one group are the same search with "
+            "different seeds.",
             show_default=False,
         ),
     ],
@@ -45,6 +54,9 @@ def compare(
         Path | None,
         typer.Option("--plot", metavar="FILE", help="Draw it too: .png, .svg or .pdf.", show_default=False),
     ] = None,
+    *,
+    called: typer.Context,
+    cluster: ClusterOptions,
 ) -> None:
     """Compare searches after the same numbers of trials, while they run or afterwards.
 
@@ -59,6 +71,8 @@ def compare(
       [bold]nas compare random=r1,r2,r3 ours=o1,o2,o3 --plot compare.png[/]
 
       [bold]nas compare base4=runs/b4 base8=runs/b8 --every 400 -o csv > compare.csv[/]
+
+      [bold]kubectl nas compare digits-random digits[/]          searches in the cluster
     """  # fmt: skip
     from nas_cli.commands.plot import check_suffix
     from nas_cli.comparing.comparison import choose_trials
@@ -68,7 +82,14 @@ def compare(
 
     if plot is not None:
         check_suffix(plot)
-    read, searches = read_groups(groups)
+    in_kubectl = called_by_kubectl(called)
+
+    def open_one(member: str) -> AbstractContextManager["SearchResults"]:
+        in_cluster = (in_kubectl or cluster.given) and not Path(member).is_dir()
+        name, state = (member, None) if in_cluster else (None, Path(member))
+        return open_search(WhichSearch(name, state, cluster if in_cluster else ClusterOptions(), in_kubectl))
+
+    read, searches = read_groups(groups, open_one)
     for problem in incomparable(searches):
         stderr().print(f"warning: {problem}", style="yellow")
     comparison = compare_groups(read, confidence)

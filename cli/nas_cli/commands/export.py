@@ -10,18 +10,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nas_cli.commands.options import State, Trial
+from nas_cli.commands.options import Trial
+from nas_cli.commands.which import takes_search
 from nas_cli.failure import BadInput, Failure
 from nas_cli.terminal import stdout
+from nas_cli.which_search import WhichSearch, open_search
 
 if TYPE_CHECKING:
     from nas_api.architectures import ConvNet, RecurrentCell
     from nas_api.spec import Trainer
     from nas_controller.data_shape import DataShape
 
-    from nas_cli.results import Results
+    from nas_cli.search_results import SearchResults
 
 
+@takes_search
 def export(
     trial: Trial,
     directory: Annotated[
@@ -36,7 +39,8 @@ def export(
             show_default=False,
         ),
     ] = None,
-    state: State = None,
+    *,
+    which: WhichSearch,
 ) -> None:
     """Write an architecture as PyTorch code that needs nothing of ours, its weights, and ONNX (of a ConvNet).
 
@@ -47,16 +51,18 @@ def export(
       [bold]nas export best -o best[/]               code, weights, ONNX in ./best
 
       [bold]nas export 12 -o net -s runs/digits[/]
+
+      [bold]kubectl nas export best digits -o best[/]   of the search digits in the cluster: code, and random weights
     """
     from nas_api.architectures import ConvNet, RecurrentCell
     from nas_child.task import TaskError
     from nas_child.trained import load_metrics
     from rich.markup import escape
 
-    from nas_cli.results import architecture_of, open_results
+    from nas_cli.search_results import architecture_of
 
     with ExitStack() as stack:
-        results = stack.enter_context(open_results(state))
+        results = stack.enter_context(open_search(which))
         record = results.trial(trial)
         trained = stack.enter_context(results.trained(record.sampled.trial))
         kept = stack.enter_context(results.kept_files(record.sampled.trial))
@@ -66,7 +72,7 @@ def export(
         # Of a task of one's own there may be files without a shape of images.
         needs_shape = isinstance(architecture, ConvNet) and (images is not None or kept is None)
         shape = _shape(images, results) if needs_shape else None
-        again = f"`nas train {record.sampled.trial} -s {escape(str(results.state.path))}` does that; then export again."
+        again = escape(results.how_to_train(record.sampled.trial))
 
         console = stdout()
         tell = partial(console.print, markup=False)
@@ -163,7 +169,7 @@ Use it from {directory}, in PyTorch:
 It is written step by step, so that there is no ONNX of it. `python model.py text.txt` learns a text from the start."""
 
 
-def _shape(text: str | None, results: "Results") -> "DataShape":
+def _shape(text: str | None, results: "SearchResults") -> "DataShape":
     from nas_api.architectures import ImageShape
     from nas_controller.data_shape import DataShape
 

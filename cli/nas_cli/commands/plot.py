@@ -5,12 +5,14 @@ from typing import Annotated
 
 import typer
 
-from nas_cli.commands.options import State
+from nas_cli.commands.which import takes_search
 from nas_cli.failure import BadInput, Failure
+from nas_cli.which_search import WhichSearch, open_search
 
 _SUFFIXES = (".png", ".svg", ".pdf")
 
 
+@takes_search
 def plot(
     file: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Picture to write: .png, .svg or .pdf.")],
     trial: Annotated[
@@ -22,7 +24,8 @@ def plot(
             show_default=False,
         ),
     ] = None,
-    state: State = None,
+    *,
+    which: WhichSearch,
 ) -> None:
     """Draw how the rewards went, or an architecture as a graph.
 
@@ -32,11 +35,13 @@ def plot(
       [bold]nas plot --trial best -o best.svg[/]         the best architecture
 
       [bold]nas plot --trial 12 -o 12.png -s runs/digits[/]
+
+      [bold]kubectl nas plot digits -o curve.png[/]      of the search digits in the cluster
     """
     check_suffix(file)
-    from nas_cli.results import architecture_of, open_results
+    from nas_cli.search_results import architecture_of
 
-    with open_results(state) as results:
+    with open_search(which) as results:
         if trial is not None:
             from nas_cli.drawing.architecture import draw_architecture
 

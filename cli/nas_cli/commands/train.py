@@ -39,7 +39,8 @@ def train(
 
     from nas_cli.final_training import train_to_the_end
     from nas_cli.manifest import read_manifest
-    from nas_cli.results import architecture_of, open_results
+    from nas_cli.results import open_results
+    from nas_cli.search_results import architecture_of
     from nas_cli.wording import duration
 
     with open_results(state) as results:

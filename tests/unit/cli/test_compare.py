@@ -108,7 +108,7 @@ def test_rewards_that_do_not_mean_the_same_are_warned_of(nas: Nas, six: Path) ->
     [
         (["{six}/missing"], "does not exist"),
         (["a={six}/random0", "a={six}/ours0"], "two groups are named a"),
-        (["a={six}/random0,{six}/random0"], "names a directory twice"),
+        (["a={six}/random0,{six}/random0"], "names a search twice"),
         (["=x"], "not of the form"),
         (["a="], "not of the form"),
         (["{six}/random0", "--plot", "x.gif"], ".png, .svg, .pdf"),

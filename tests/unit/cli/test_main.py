@@ -1,5 +1,6 @@
 """The program as a whole: quick to answer, helpful, with errors that scripts can tell apart."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,7 +11,26 @@ from nas_cli.main import app
 from typer.main import get_command
 from typer.testing import Result
 
-COMMANDS = ["run", "validate", "trials", "best", "show", "plot", "report", "compare", "bootstrap", "train", "export"]
+from tests.unit.cli.cluster.test_kubeconfig import write_kubeconfig
+
+COMMANDS = [
+    "get",
+    "run",
+    "validate",
+    "trials",
+    "best",
+    "show",
+    "plot",
+    "report",
+    "compare",
+    "bootstrap",
+    "train",
+    "export",
+    "logs",
+    "pause",
+    "resume",
+    "scale",
+]
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -22,7 +42,7 @@ try:
     app()
 except SystemExit as stop:
     assert stop.code == 0
-heavy = {"torch", "matplotlib", "numpy", "grpc", "onnx", "onnxruntime", "pydantic"} & set(sys.modules)
+heavy = {"torch", "matplotlib", "numpy", "grpc", "onnx", "onnxruntime", "pydantic", "kubernetes"} & set(sys.modules)
 assert not heavy, heavy
 """
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
@@ -44,6 +64,31 @@ assert "torch" not in sys.modules
 """
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
+
+
+def test_asking_a_cluster_imports_neither_torch_nor_matplotlib(tmp_path: Path) -> None:
+    program = """
+import sys
+sys.argv = ["kubectl-nas", "get"]
+from nas_cli.main import kubectl_plugin
+try:
+    kubectl_plugin()
+except SystemExit as stop:
+    assert stop.code == 1
+import kubernetes
+heavy = {"torch", "matplotlib", "numpy", "grpc", "onnx", "kopf", "kubernetes.client.models.v1_pod"} & set(sys.modules)
+assert not heavy, heavy
+"""
+    kubeconfig = write_kubeconfig(tmp_path / "config")
+    ran = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "KUBECONFIG": str(kubeconfig)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert "cannot reach the cluster" in ran.stderr
 
 
 def test_it_runs_as_a_module() -> None:

@@ -1,0 +1,1 @@
+"""Searches in a Kubernetes cluster, by the kubeconfig and with the rights of whoever asks."""

@@ -1,0 +1,162 @@
+"""`kubectl nas` against a real API server: what it lists and changes, by the rights of its user, and its errors."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.cluster.cluster import Cluster
+from tests.control_plane.custom_resources import Object, pool, search
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def nas(cluster: Cluster, namespace: str) -> Run:
+    """Runs the plugin, found by kubectl on the PATH, in a namespace of its own."""
+
+    def run(*arguments: str, kubeconfig: Path | None = None) -> "subprocess.CompletedProcess[str]":
+        environment = dict(cluster.environment)
+        environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+        if kubeconfig is not None:
+            environment["KUBECONFIG"] = str(kubeconfig)
+        kubectl = str(cluster.programs.path("kubectl"))
+        command = [kubectl, "nas", *arguments, "--namespace", namespace]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
+
+    return run
+
+
+def succeeded(ran: "subprocess.CompletedProcess[str]") -> str:
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
+
+
+def failed(ran: "subprocess.CompletedProcess[str]", exit_status: int) -> str:
+    """The one line of its error."""
+    assert ran.returncode == exit_status, ran
+    assert ran.stdout == ""
+    (line,) = ran.stderr.splitlines()
+    assert line.startswith("error: ")
+    return line
+
+
+@pytest.fixture
+def searches(cluster: Cluster, namespace: str) -> None:
+    """The searches `digits`, with a status and the pool `gpu`, and `words`."""
+    spec = {"pools": [{"name": "gpu", "replicas": 2}], "budget": {"maxTrials": 100}}
+    cluster.apply(search("digits", spec), search("words"), pool("digits-gpu", {"search": "digits", "pool": "gpu"}),
+                  namespace=namespace)  # fmt: skip
+    now = "2026-01-01T00:00:00Z"
+    top = [
+        {"id": 7, "reward": 0.9, "digest": "a", "parameters": 1200, "finishedAt": now},
+        {"id": 3, "reward": 0.8, "digest": "b"},
+    ]
+    status: Object = {
+        "conditions": [
+            {"type": "Ready", "status": "True", "reason": "Running", "message": "", "lastTransitionTime": now}
+        ],
+        "trials": {"finished": 12, "failed": 1},
+        "workers": {"wanted": 2, "alive": 1},
+        "bestTrial": top[0],
+        "topTrials": top,
+    }
+    patch = (
+        "patch",
+        "nassearch",
+        "digits",
+        "--subresource=status",
+        "--type=merge",
+        "-p",
+        json.dumps({"status": status}),
+    )
+    cluster.kubectl("--namespace", namespace, *patch)
+
+
+def user_kubeconfig(cluster: Cluster, namespace: str, role: str, path: Path) -> Path:
+    """A kubeconfig of a service account that has a ClusterRole in the namespace, or (empty) none."""
+    name = f"user-{role or 'nobody'}"
+    account = f"--serviceaccount={namespace}:{name}"
+    cluster.kubectl("--namespace", namespace, "create", "serviceaccount", name)
+    if role:
+        cluster.kubectl("--namespace", namespace, "create", "rolebinding", name, f"--clusterrole={role}", account)
+    token = cluster.kubectl("--namespace", namespace, "create", "token", name).strip()
+    config = yaml.safe_load(cluster.kubeconfig.read_text())
+    config["users"] = [{"name": config["contexts"][0]["context"]["user"], "user": {"token": token}}]
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+def test_get_lists_searches_and_how_they_stand(nas: Run, searches: None, namespace: str) -> None:
+    header, digits, words = succeeded(nas("get")).splitlines()
+    assert header.split() == ["name", "state", "trials", "best", "workers", "age"]
+    assert digits.split()[:5] == ["digits", "Running", "12/100", "0.9000", "1/2"]
+    assert words.split()[0] == "words"
+    everywhere = json.loads(succeeded(nas("get", "-A", "-o", "json")))["items"]
+    assert {item["metadata"]["name"] for item in everywhere if item["metadata"]["namespace"] == namespace} == {
+        "digits", "words"
+    }  # fmt: skip
+    (one,) = yaml.safe_load(succeeded(nas("get", "words", "-o", "yaml")))["items"]
+    assert (one["kind"], one["metadata"]["name"]) == ("NASSearch", "words")
+
+
+def test_pause_and_resume_set_suspend(nas: Run, searches: None, cluster: Cluster, namespace: str) -> None:
+    def suspended() -> bool:
+        found = cluster.kubectl_json("--namespace", namespace, "get", "nassearch", "digits")
+        return bool(found["spec"].get("suspend"))
+
+    assert "digits pauses" in succeeded(nas("pause", "digits"))
+    assert suspended()
+    assert "is paused already" in succeeded(nas("pause", "digits"))
+    assert "digits goes on" in succeeded(nas("resume", "digits"))
+    assert not suspended()
+    assert "is not paused already" in succeeded(nas("resume", "digits"))
+
+
+def test_scale_sets_the_workers_of_a_pool(nas: Run, searches: None, cluster: Cluster, namespace: str) -> None:
+    assert succeeded(nas("scale", "gpu", "5", "digits")) == "digits: pool gpu from 1 to 5 workers\n"
+    found = cluster.kubectl_json("--namespace", namespace, "get", "naspool", "digits-gpu")
+    assert found["spec"]["replicas"] == 5
+    assert "digits has no pool cpu; it has gpu" in failed(nas("scale", "cpu", "5", "digits"), 2)
+
+
+def test_without_a_controller_the_status_tells_what_it_knows(nas: Run, searches: None) -> None:
+    listed = nas("trials", "digits", "-o", "json")
+    assert [(each["trial"], each["reward"]) for each in json.loads(succeeded(listed))] == [(3, 0.8), (7, 0.9)]
+    assert "the controller of" in listed.stderr
+    assert "there is no pod digits-controller-0" in listed.stderr
+    best = nas("best", "digits")
+    assert best.returncode == 1
+    assert "the architecture of trial 7 is known to the controller" in best.stderr
+
+
+def test_a_search_that_is_not_there_is_told_with_those_that_are(nas: Run, searches: None) -> None:
+    assert "has no search digit: there are digits, words" in failed(nas("trials", "digit"), 2)
+    assert "several searches" in failed(nas("best"), 2)
+
+
+def test_a_namespace_without_searches_is_told(nas: Run, cluster: Cluster) -> None:
+    assert "there is no search in namespace" in failed(nas("best"), 2)
+    assert "no searches in namespace" in succeeded(nas("get"))
+
+
+def test_who_may_not_is_told_what(nas: Run, searches: None, cluster: Cluster, namespace: str, tmp_path: Path) -> None:
+    nobody = user_kubeconfig(cluster, namespace, "", tmp_path / "nobody")
+    line = failed(nas("get", kubeconfig=nobody), 1)
+    assert "you may not list searches in namespace" in line
+    assert "cannot list resource" in line
+
+
+def test_who_may_view_sees_the_status_and_changes_nothing(
+    nas: Run, searches: None, installed: None, cluster: Cluster, namespace: str, tmp_path: Path
+) -> None:
+    viewer = user_kubeconfig(cluster, namespace, "view", tmp_path / "viewer")
+    # Kubernetes adds the rights to its roles a moment after the chart's roles are there.
+    cluster.wait_for(lambda: nas("get", kubeconfig=viewer).returncode == 0, "the rights of view")
+    assert json.loads(succeeded(nas("trials", "digits", "-o", "json", kubeconfig=viewer)))
+    assert "you may not change the search digits" in failed(nas("pause", "digits", kubeconfig=viewer), 1)

@@ -1,0 +1,61 @@
+"""`kubectl nas` on a real search: through a port-forward to its controller, and from what is left when that is gone."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.cluster import Cluster
+from tests.e2e.installation import Installation
+from tests.e2e.kubectl_nas import KubectlNas
+from tests.e2e.search import Search, quick_search
+
+
+@pytest.fixture
+def search(cluster: Cluster, operator: Installation, namespace: str) -> Search:
+    """A search that runs."""
+    search = Search(cluster, namespace)
+    search.apply(quick_search())
+    search.wait_for_trials(8)
+    return search
+
+
+def test_results_are_those_of_the_controller_and_after_it_those_of_the_status(search: Search, tmp_path: Path) -> None:
+    nas = KubectlNas(search)
+    trained = next(trial for trial in search.trials() if trial.sequence and trial.worker_id in search.workers())
+    assert nas("logs", str(trained.trial_id)).startswith(f"--- trial {trained.trial_id}, attempt 1, worker ")
+    search.end_after(8)
+    search.wait_for_condition("Succeeded")
+
+    told = {trial.trial_id: trial for trial in search.trials()}
+    listed = json.loads(nas("trials", "-o", "json"))
+    assert [document["trial"] for document in listed] == list(told)
+    assert all(document["reward"] == pytest.approx(told[document["trial"]].reward) for document in listed)
+    assert all(document["measurements"] for document in listed if document["state"] == "Succeeded")
+    best = json.loads(nas("best", search.name, "-o", "json"))
+    assert best["reward"] == max(document["reward"] for document in listed)
+    assert json.loads(nas("show", str(best["trial"]), "-o", "json")) == best
+    assert [row["trial"] for row in csv.DictReader(io.StringIO(nas("trials", "--limit", "3", "-o", "csv")))] == [
+        str(number) for number in list(told)[-3:]
+    ]
+    nas("plot", "-o", str(tmp_path / "curve.png"))
+    nas("plot", "--trial", "best", "-o", str(tmp_path / "best.svg"))
+    assert (tmp_path / "curve.png").stat().st_size > 10_000
+    assert "best" in nas("compare", search.name)
+    nas("export", "best", "-o", str(tmp_path / "network"))
+    assert {file.name for file in (tmp_path / "network").iterdir()} >= {"model.py", "model.safetensors", "model.onnx"}
+
+    search.patch({"spec": {"controller": {"ttlAfterFinished": "1s"}}})
+    search.wait(lambda: not search.owned("pods", "controller"), "no controller", 120)
+    gone = nas.run("best", "-o", "json")
+    assert gone.returncode == 0, gone.stderr
+    assert "cannot be asked: there is no pod quick-controller-0" in gone.stderr
+    left = json.loads(gone.stdout)
+    assert (left["trial"], left["architecture"]) == (best["trial"], best["architecture"])
+    assert best["trial"] in [document["trial"] for document in json.loads(nas("trials", "-o", "json"))]
+    lost = nas.run("plot", "-o", str(tmp_path / "lost.png"))
+    assert lost.returncode == 1
+    assert "journal-quick-controller-0" in lost.stderr
+    assert "Traceback" not in lost.stderr
