@@ -24,12 +24,15 @@ _DIRECTORIES = (
     "/var/log/pods",
     str(cache_directory() / "run"),
 )
+# Podman, which builds the images, makes it when it first runs a container, and keeps it.
+_CGROUP_OF_PODMAN = "libpod_parent"
 
 
 def snapshot() -> set[str]:
     """The state of the machine in the respects that matter, to be compared with a later one."""
     mounts = {line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()}
-    cgroups = [entry for mount in mounts if mount.startswith("/sys/fs/cgroup") for entry in os.scandir(mount)]
+    hierarchies = [mount for mount in mounts if mount.startswith("/sys/fs/cgroup")]
+    cgroups = [entry for mount in hierarchies for entry in os.scandir(mount) if entry.name != _CGROUP_OF_PODMAN]
     files = {path for directory in _DIRECTORIES for path in Path(directory).rglob("*")}
     return {
         *(f"mount {mount}" for mount in mounts if mount.startswith(_DIRECTORIES)),
