@@ -24,6 +24,7 @@ from nas_cli.commands import (
     train,
     trials,
     validate,
+    watch,
 )
 from nas_cli.failure import CommandGroup
 from nas_cli.which_search import KUBECTL
@@ -39,6 +40,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("run")(run.run)
+app.command("watch")(watch.watch)
 app.command("validate")(validate.validate)
 app.command("trials")(trials.trials)
 app.command("best")(best.best)

@@ -105,6 +105,19 @@ def test_get_lists_searches_and_how_they_stand(nas: Run, searches: None, namespa
     assert (one["kind"], one["metadata"]["name"]) == ("NASSearch", "words")
 
 
+def test_kubectl_completes_names_of_searches(searches: None, cluster: Cluster, namespace: str) -> None:
+    program = Path(sys.executable).parent / "kubectl_complete-nas"
+
+    def completed(*words: str) -> list[str]:
+        ran = subprocess.run([program, *words], env=cluster.environment, capture_output=True, text=True, check=True)
+        return ran.stdout.splitlines()
+
+    assert completed("trials", "--namespace", namespace, "") == ["digits", "words", ":4"]
+    assert completed("show", "best", "-n", namespace, "w") == ["words", ":4"]
+    assert completed("trials", "-n", namespace, "none") == [":0"]
+    assert completed("pa") == ["pause", ":4"]
+
+
 def test_pause_and_resume_set_suspend(nas: Run, searches: None, cluster: Cluster, namespace: str) -> None:
     def suspended() -> bool:
         found = cluster.kubectl_json("--namespace", namespace, "get", "nassearch", "digits")
@@ -130,6 +143,7 @@ def test_without_a_controller_the_status_tells_what_it_knows(nas: Run, searches:
     assert [(each["trial"], each["reward"]) for each in json.loads(succeeded(listed))] == [(3, 0.8), (7, 0.9)]
     assert "the controller of" in listed.stderr
     assert "there is no pod digits-controller-0" in listed.stderr
+    assert "the controller of" in failed(nas("watch", "digits"), 1)
     best = nas("best", "digits")
     assert best.returncode == 1
     assert "the architecture of trial 7 is known to the controller" in best.stderr

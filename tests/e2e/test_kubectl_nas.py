@@ -26,7 +26,10 @@ def test_results_are_those_of_the_controller_and_after_it_those_of_the_status(se
     nas = KubectlNas(search)
     trained = next(trial for trial in search.trials() if trial.sequence and trial.worker_id in search.workers())
     assert nas("logs", str(trained.trial_id)).startswith(f"--- trial {trained.trial_id}, attempt 1, worker ")
-    search.end_after(8)
+    trials = search.end_after(8)
+    watched = nas("watch", search.name, "--no-live")
+    assert f"{trials}/{trials} trial" in watched
+    assert f"{search.name} has ended" in watched
     search.wait_for_condition("Succeeded")
 
     told = {trial.trial_id: trial for trial in search.trials()}

@@ -1,5 +1,8 @@
 """What the command line reads of a search through its controller is what it reads from its state directory."""
 
+import io
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +15,12 @@ from nas_cli.cluster.controller import Controller, ControllerUnreachable
 from nas_cli.cluster.results import ControllerResults
 from nas_cli.failure import BadInput
 from nas_cli.results import open_results
+from nas_cli.running.plain_view import PlainView
+from nas_cli.running.watching import ElsewhereRun, Watched, watch
 from nas_cli.search_results import SearchResults
 from nas_controller.journal.journal import TrialRecord
 from nas_controller.proposal import Proposal
+from rich.console import Console
 
 from tests.integration.controller_process import ControllerProcess
 from tests.integration.test_trial_service import Client
@@ -68,6 +74,16 @@ def test_they_are_the_same(both: tuple[SearchResults, SearchResults]) -> None:
     assert told.data_shape() is not None
 
 
+def test_the_updates_of_the_policy_are_the_same(both: tuple[SearchResults, SearchResults]) -> None:
+    told, kept = both
+    deadline = time.monotonic() + 60
+    while not kept.updates():
+        assert time.monotonic() < deadline, "no update in 60 s"
+        time.sleep(0.05)
+    assert told.updates() == kept.updates()
+    assert told.updates(after=kept.updates()[-1].version) == []
+
+
 def test_finished_trials_come_in_the_order_in_which_they_finished(both: tuple[SearchResults, SearchResults]) -> None:
     told, kept = both
     assert told.finished() == as_told(kept.finished())
@@ -92,3 +108,32 @@ def test_a_controller_that_dies_is_told(controller: ControllerProcess, tmp_path:
         controller.kill()
         with pytest.raises(ControllerUnreachable, match="it does not answer: the way is blocked"):
             asked.summary()
+
+
+def nothing_to_check() -> None:
+    pytest.fail("the controller was silent")
+
+
+def test_a_watch_tells_each_trial_and_ends_with_the_search(controller: ControllerProcess) -> None:
+    controller.write_manifest(SPEC)
+    controller.start()
+    client = Client(controller)
+    client.register(data_shape=SHAPE)
+    printed = io.StringIO()
+
+    def train() -> None:
+        for number in range(12):
+            client.complete(client.lease().assignment.lease, accuracy=0.3 + 0.05 * number)
+
+    search = load_manifest(controller.directory / "search.yaml")
+    with controller.channel("admin") as channel:
+        asked = Controller(rpc.SearchServiceStub(channel))
+        watched = Watched(ElsewhereRun(asked, nothing_to_check), ControllerResults(search, asked), "here")
+        worker = threading.Thread(target=train)
+        worker.start()
+        summary = watch(watched, PlainView(search, "here", Console(file=printed, width=150)))
+        worker.join()
+    assert summary.state == pb.Summary.SUCCEEDED
+    assert summary.trials_finished == 12
+    assert "12/12 trial" in printed.getvalue()
+    assert "val_accuracy 0.85" in printed.getvalue()

@@ -1049,6 +1049,111 @@ class ListTrialsReply(_message.Message):
 Global___ListTrialsReply: _TypeAlias = ListTrialsReply  # noqa: Y015
 
 @_typing.final
+class ListUpdatesRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AFTER_VERSION_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    after_version: _builtins.int
+    limit: _builtins.int
+    """1 to 1,000; 0 means 1,000"""
+    def __init__(
+        self,
+        *,
+        after_version: _builtins.int = ...,
+        limit: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_version", b"after_version", "limit", b"limit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListUpdatesRequest: _TypeAlias = ListUpdatesRequest  # noqa: Y015
+
+@_typing.final
+class Update(_message.Message):
+    """One update of the policy, without its parameters. Absent: not measured, or not a number."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    BATCH_FIELD_NUMBER: _builtins.int
+    LAG_FIELD_NUMBER: _builtins.int
+    BASELINE_FIELD_NUMBER: _builtins.int
+    ENTROPY_FIELD_NUMBER: _builtins.int
+    GRADIENT_NORM_FIELD_NUMBER: _builtins.int
+    MEAN_REWARD_FIELD_NUMBER: _builtins.int
+    TRIALS_FINISHED_FIELD_NUMBER: _builtins.int
+    AT_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    """that it has made"""
+    batch: _builtins.int
+    """that it has learnt from"""
+    lag: _builtins.int
+    """versions between sampling and learning"""
+    baseline: _builtins.float
+    entropy: _builtins.float
+    """nats a decision"""
+    gradient_norm: _builtins.float
+    mean_reward: _builtins.float
+    trials_finished: _builtins.int
+    """when it was made"""
+    at: _builtins.float
+    """Unix seconds"""
+    def __init__(
+        self,
+        *,
+        version: _builtins.int = ...,
+        batch: _builtins.int = ...,
+        lag: _builtins.int = ...,
+        baseline: _builtins.float | None = ...,
+        entropy: _builtins.float | None = ...,
+        gradient_norm: _builtins.float | None = ...,
+        mean_reward: _builtins.float = ...,
+        trials_finished: _builtins.int = ...,
+        at: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_baseline", b"_baseline", "_entropy", b"_entropy", "_gradient_norm", b"_gradient_norm", "baseline", b"baseline", "entropy", b"entropy", "gradient_norm", b"gradient_norm"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_baseline", b"_baseline", "_entropy", b"_entropy", "_gradient_norm", b"_gradient_norm", "at", b"at", "baseline", b"baseline", "batch", b"batch", "entropy", b"entropy", "gradient_norm", b"gradient_norm", "lag", b"lag", "mean_reward", b"mean_reward", "trials_finished", b"trials_finished", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__baseline: _TypeAlias = _typing.Literal["baseline"]  # noqa: Y015
+    _WhichOneofArgType__baseline: _TypeAlias = _typing.Literal["_baseline", b"_baseline"]  # noqa: Y015
+    _WhichOneofReturnType__entropy: _TypeAlias = _typing.Literal["entropy"]  # noqa: Y015
+    _WhichOneofArgType__entropy: _TypeAlias = _typing.Literal["_entropy", b"_entropy"]  # noqa: Y015
+    _WhichOneofReturnType__gradient_norm: _TypeAlias = _typing.Literal["gradient_norm"]  # noqa: Y015
+    _WhichOneofArgType__gradient_norm: _TypeAlias = _typing.Literal["_gradient_norm", b"_gradient_norm"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__baseline) -> _WhichOneofReturnType__baseline | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__entropy) -> _WhichOneofReturnType__entropy | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__gradient_norm) -> _WhichOneofReturnType__gradient_norm | None: ...
+
+Global___Update: _TypeAlias = Update  # noqa: Y015
+
+@_typing.final
+class ListUpdatesReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UPDATES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def updates(self) -> _containers.RepeatedCompositeFieldContainer[Global___Update]: ...
+    def __init__(
+        self,
+        *,
+        updates: _abc.Iterable[Global___Update] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["updates", b"updates"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListUpdatesReply: _TypeAlias = ListUpdatesReply  # noqa: Y015
+
+@_typing.final
 class WatchTrialsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -344,6 +344,11 @@ class SearchServiceStub:
                 request_serializer=nas__api_dot_rpc_dot_trials__pb2.ListTrialsRequest.SerializeToString,
                 response_deserializer=nas__api_dot_rpc_dot_trials__pb2.ListTrialsReply.FromString,
                 _registered_method=True)
+        self.ListUpdates = channel.unary_unary(
+                '/kubenas.v1alpha1.SearchService/ListUpdates',
+                request_serializer=nas__api_dot_rpc_dot_trials__pb2.ListUpdatesRequest.SerializeToString,
+                response_deserializer=nas__api_dot_rpc_dot_trials__pb2.ListUpdatesReply.FromString,
+                _registered_method=True)
         self.WatchTrials = channel.unary_stream(
                 '/kubenas.v1alpha1.SearchService/WatchTrials',
                 request_serializer=nas__api_dot_rpc_dot_trials__pb2.WatchTrialsRequest.SerializeToString,
@@ -373,6 +378,13 @@ class SearchServiceServicer:
 
     def ListTrials(self, request, context):
         """A page of trials in the order of their ids, or the best first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListUpdates(self, request, context):
+        """A page of the updates of the policy, in their order.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -411,6 +423,11 @@ def add_SearchServiceServicer_to_server(servicer, server):
                     servicer.ListTrials,
                     request_deserializer=nas__api_dot_rpc_dot_trials__pb2.ListTrialsRequest.FromString,
                     response_serializer=nas__api_dot_rpc_dot_trials__pb2.ListTrialsReply.SerializeToString,
+            ),
+            'ListUpdates': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListUpdates,
+                    request_deserializer=nas__api_dot_rpc_dot_trials__pb2.ListUpdatesRequest.FromString,
+                    response_serializer=nas__api_dot_rpc_dot_trials__pb2.ListUpdatesReply.SerializeToString,
             ),
             'WatchTrials': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchTrials,
@@ -483,6 +500,33 @@ class SearchService:
             '/kubenas.v1alpha1.SearchService/ListTrials',
             nas__api_dot_rpc_dot_trials__pb2.ListTrialsRequest.SerializeToString,
             nas__api_dot_rpc_dot_trials__pb2.ListTrialsReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListUpdates(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kubenas.v1alpha1.SearchService/ListUpdates',
+            nas__api_dot_rpc_dot_trials__pb2.ListUpdatesRequest.SerializeToString,
+            nas__api_dot_rpc_dot_trials__pb2.ListUpdatesReply.FromString,
             options,
             channel_credentials,
             insecure,

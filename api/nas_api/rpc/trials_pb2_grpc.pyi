@@ -135,6 +135,8 @@ class SearchServiceStub:
     GetSummary: _grpc.UnaryUnaryMultiCallable[_trials_pb2.GetSummaryRequest, _trials_pb2.Summary]
     ListTrials: _grpc.UnaryUnaryMultiCallable[_trials_pb2.ListTrialsRequest, _trials_pb2.ListTrialsReply]
     """A page of trials in the order of their ids, or the best first."""
+    ListUpdates: _grpc.UnaryUnaryMultiCallable[_trials_pb2.ListUpdatesRequest, _trials_pb2.ListUpdatesReply]
+    """A page of the updates of the policy, in their order."""
     WatchTrials: _grpc.UnaryStreamMultiCallable[_trials_pb2.WatchTrialsRequest, _trials_pb2.Trial]
     """The trials as they finish, from `after_sequence` on, until the client cancels or the search has ended."""
     DrainWorkers: _grpc.UnaryUnaryMultiCallable[_trials_pb2.DrainWorkersRequest, _trials_pb2.DrainWorkersReply]
@@ -151,6 +153,8 @@ class SearchServiceAsyncStub(SearchServiceStub):
     GetSummary: _aio.UnaryUnaryMultiCallable[_trials_pb2.GetSummaryRequest, _trials_pb2.Summary]  # type: ignore[assignment]
     ListTrials: _aio.UnaryUnaryMultiCallable[_trials_pb2.ListTrialsRequest, _trials_pb2.ListTrialsReply]  # type: ignore[assignment]
     """A page of trials in the order of their ids, or the best first."""
+    ListUpdates: _aio.UnaryUnaryMultiCallable[_trials_pb2.ListUpdatesRequest, _trials_pb2.ListUpdatesReply]  # type: ignore[assignment]
+    """A page of the updates of the policy, in their order."""
     WatchTrials: _aio.UnaryStreamMultiCallable[_trials_pb2.WatchTrialsRequest, _trials_pb2.Trial]  # type: ignore[assignment]
     """The trials as they finish, from `after_sequence` on, until the client cancels or the search has ended."""
     DrainWorkers: _aio.UnaryUnaryMultiCallable[_trials_pb2.DrainWorkersRequest, _trials_pb2.DrainWorkersReply]  # type: ignore[assignment]
@@ -176,6 +180,14 @@ class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_trials_pb2.ListTrialsReply, _abc.Awaitable[_trials_pb2.ListTrialsReply]]:
         """A page of trials in the order of their ids, or the best first."""
+
+    @_abc_1.abstractmethod
+    def ListUpdates(
+        self,
+        request: _trials_pb2.ListUpdatesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_trials_pb2.ListUpdatesReply, _abc.Awaitable[_trials_pb2.ListUpdatesReply]]:
+        """A page of the updates of the policy, in their order."""
 
     @_abc_1.abstractmethod
     def WatchTrials(

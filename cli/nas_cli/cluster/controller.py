@@ -18,8 +18,7 @@ from nas_cli.failure import Failure
 
 T = TypeVar("T")
 
-_FIRST_ANSWER = 20.0  # seconds, with the connection through the API server
-_ANSWER = 20.0
+_ANSWER = 20.0  # seconds, with the connection through the API server
 _PAGE = 1000
 _PORT_NAME = "tls-grpc"
 _MAX_MESSAGE = 64 * 2**20  # a page of trials with long series
@@ -48,10 +47,7 @@ class Controller:
         """
         self._stub = stub
         self._why_not = why_not
-        request = pb.GetSummaryRequest()
-        self.answered: pb.Summary = self._call(
-            lambda: stub.GetSummary(request, timeout=_FIRST_ANSWER, wait_for_ready=True)
-        )
+        self.answered: pb.Summary = self.summary()
 
     def summary(self) -> pb.Summary:
         """How the search stands now.
@@ -96,6 +92,27 @@ class Controller:
         """
         found = self._list(pb.ListTrialsRequest(trial_id=number, measurements=True)) if number else []
         return found[0] if found else None
+
+    def updates(self, after: int) -> Iterator[pb.Update]:
+        """The updates of the policy, those with a version greater than `after`.
+
+        Raises:
+            ControllerUnreachable: it does not answer.
+        """
+        while True:
+            request = pb.ListUpdatesRequest(after_version=after)
+            try:
+                page = list(self._call(lambda: self._stub.ListUpdates(request, timeout=_ANSWER)).updates)  # noqa: B023
+            except ControllerUnreachable as error:
+                cause = error.__cause__
+                # A search keeps the image of the controller that it began with.
+                if isinstance(cause, grpc.Call) and cause.code() is grpc.StatusCode.UNIMPLEMENTED:
+                    return
+                raise
+            if not page:
+                return
+            yield from page
+            after = page[-1].version
 
     def finished(self, after: int) -> list[pb.Trial]:
         """The trials that have finished, in that order, those with a sequence greater than `after`.

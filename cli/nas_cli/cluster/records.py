@@ -10,6 +10,7 @@ from nas_controller.journal.journal import (
     SampledTrial,
     TrialRecord,
     TrialState,
+    UpdateRecord,
 )
 from nas_controller.proposal import Proposal
 
@@ -34,6 +35,21 @@ def trial_record(trial: pb.Trial) -> TrialRecord:
         train_seconds=trial.train_seconds,
         finished_at=trial.finished_at,
         replay_of=trial.replay_of or None,
+    )
+
+
+def update_record(update: pb.Update) -> UpdateRecord:
+    """The record of an update."""
+    return UpdateRecord(
+        version=update.version,
+        batch=update.batch,
+        lag=update.lag,
+        baseline=update.baseline if update.HasField("baseline") else None,
+        entropy=update.entropy if update.HasField("entropy") else None,
+        gradient_norm=update.gradient_norm if update.HasField("gradient_norm") else None,
+        mean_reward=update.mean_reward,
+        trials_finished=update.trials_finished,
+        at=update.at,
     )
 
 

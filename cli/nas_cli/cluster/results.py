@@ -11,7 +11,7 @@ from nas_controller.journal.journal import FinalTrainingRecord, TrialRecord, Upd
 from nas_cli.cluster.cluster import open_cluster
 from nas_cli.cluster.controller import Controller, ControllerUnreachable, open_controller
 from nas_cli.cluster.kubeconfig import ClusterOptions
-from nas_cli.cluster.records import final_records, trial_record
+from nas_cli.cluster.records import final_records, trial_record, update_record
 from nas_cli.cluster.searches import WEIGHTS_IN_CLUSTER, arguments_of, find_search, search_of
 from nas_cli.cluster.status_results import StatusResults
 from nas_cli.search_results import SearchResults
@@ -56,9 +56,9 @@ class ControllerResults(SearchResults):
         found = self._controller.trial(trial)
         return None if found is None else trial_record(found)
 
-    def updates(self, *, after: int = 0) -> Sequence[UpdateRecord]:  # noqa: ARG002 - a controller tells the last alone
-        """None of them: only the journal has them all."""
-        return ()
+    def updates(self, *, after: int = 0) -> Sequence[UpdateRecord]:
+        """The updates of the policy. None of a controller that is too old to tell them."""
+        return [update_record(update) for update in self._controller.updates(after)]
 
     def final_trainings(self) -> list[FinalTrainingRecord]:
         """Those that count of the best trials."""

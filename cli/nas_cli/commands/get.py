@@ -7,6 +7,7 @@ import typer
 
 from nas_cli.cluster.kubeconfig import ClusterOptions
 from nas_cli.commands.which import takes_cluster
+from nas_cli.completion import complete_search
 
 
 class SearchesOutput(StrEnum):
@@ -21,7 +22,10 @@ class SearchesOutput(StrEnum):
 
 @takes_cluster
 def get(
-    search: Annotated[str | None, typer.Argument(metavar="SEARCH", help="Only this one.", show_default=False)] = None,
+    search: Annotated[
+        str | None,
+        typer.Argument(metavar="SEARCH", help="Only this one.", show_default=False, autocompletion=complete_search),
+    ] = None,
     *,
     everywhere: Annotated[bool, typer.Option("--all-namespaces", "-A", help="Those of all namespaces.")] = False,
     output: Annotated[SearchesOutput, typer.Option("--output", "-o", help="How to write them.")] = SearchesOutput.TABLE,

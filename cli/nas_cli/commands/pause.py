@@ -6,11 +6,17 @@ import typer
 
 from nas_cli.cluster.kubeconfig import ClusterOptions
 from nas_cli.commands.which import takes_cluster
+from nas_cli.completion import complete_search
 from nas_cli.terminal import stdout
 
 Search = Annotated[
     str | None,
-    typer.Argument(metavar="SEARCH", help="Default: the only one in the namespace.", show_default=False),
+    typer.Argument(
+        metavar="SEARCH",
+        help="Default: the only one in the namespace.",
+        show_default=False,
+        autocompletion=complete_search,
+    ),
 ]
 
 

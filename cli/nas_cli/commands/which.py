@@ -10,6 +10,7 @@ import typer
 
 from nas_cli.cluster.kubeconfig import ClusterOptions
 from nas_cli.commands.options import State
+from nas_cli.completion import complete_search
 from nas_cli.which_search import KUBECTL, WhichSearch
 
 Namespace = Annotated[
@@ -32,6 +33,7 @@ SearchName = Annotated[
         metavar="SEARCH",
         help="Name of a search in the cluster. Default with [bold]kubectl nas[/]: the only one in the namespace.",
         show_default=False,
+        autocompletion=complete_search,
     ),
 ]
 

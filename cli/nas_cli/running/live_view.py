@@ -16,19 +16,21 @@ from rich.text import Text
 
 from nas_cli import wording
 from nas_cli.running.course import RECENT, Course, FinishedTrial
-from nas_cli.running.local_run import LocalRun, Phase
-from nas_cli.running.view import PHASES, View, final_stage_line
+from nas_cli.running.local_run import Phase
+from nas_cli.running.view import PHASES, View, WatchedRun, final_stage_line
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _SPARKLINE = 40  # characters
+_ADVICE = "Ctrl-C stops in order; the search can be taken up again"
 _WORKERS = 16  # shown; more would leave no room for the rest
 
 
 class LiveView(View):
     """Redraws itself in place."""
 
-    def __init__(self, search: NASSearch, where: str, console: Console) -> None:
+    def __init__(self, search: NASSearch, where: str, console: Console, advice: str = _ADVICE) -> None:
         super().__init__(search, where, console)
+        self._advice = advice
         self._live = Live(console=console, refresh_per_second=4, transient=True, redirect_stderr=False)
 
     def __enter__(self) -> Self:
@@ -38,11 +40,11 @@ class LiveView(View):
     def __exit__(self, *_: object) -> None:
         self._live.stop()
 
-    def show(self, run: LocalRun, course: Course | None, new: Sequence[FinishedTrial]) -> None:  # noqa: ARG002
+    def show(self, run: WatchedRun, course: Course | None, new: Sequence[FinishedTrial]) -> None:  # noqa: ARG002
         """Draws anew."""
         self._live.update(self.render(run, course))
 
-    def render(self, run: LocalRun, course: Course | None) -> RenderableType:
+    def render(self, run: WatchedRun, course: Course | None) -> RenderableType:
         """The whole picture."""
         algorithm = self.search.spec.controller.algorithm.type
         parts: list[RenderableType] = [
@@ -59,6 +61,8 @@ class LiveView(View):
         parts.append(self._figures(run.summary, course))
         if run.summary.final_trainings:
             parts.append(Text(final_stage_line(run.summary.final_trainings_finished, run.summary.final_trainings)))
+        if run.summary.state == pb.Summary.SUSPENDED:
+            parts.append(Text("paused: no trial goes out to a worker", style="yellow"))
         if run.summary.journal_problem:
             parts.append(
                 Text(f"nothing can be written, the search waits: {run.summary.journal_problem}", style="bold red")
@@ -72,7 +76,7 @@ class LiveView(View):
         if note := PHASES.get(run.phase):
             parts.append(Text(note, style="bold yellow"))
         else:
-            parts.append(Text("Ctrl-C stops in order; the search can be taken up again", style="dim"))
+            parts.append(Text(self._advice, style="dim"))
         return Group(*parts)
 
     def _progress(self, summary: pb.Summary, course: Course) -> Table:
@@ -141,7 +145,7 @@ def sparkline(values: Sequence[float], width: int) -> str:
     return "".join(_BLOCKS[round((mean - low) * scale)] for mean in means)
 
 
-def _workers(run: LocalRun) -> Table:
+def _workers(run: WatchedRun) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for column in ("worker", "device", "trial", "for"):
         table.add_column(column)

@@ -9,8 +9,8 @@ from rich.console import Console
 
 from nas_cli import wording
 from nas_cli.running.course import Course, FinishedTrial
-from nas_cli.running.local_run import LocalRun, Phase
-from nas_cli.running.view import PHASES, View, final_stage_line
+from nas_cli.running.local_run import Phase
+from nas_cli.running.view import PHASES, View, WatchedRun, final_stage_line
 
 _QUIET = 10.0  # seconds after which a line says that the search still runs
 
@@ -25,7 +25,7 @@ class PlainView(View):
         self._problem = ""
         self._final = (0, 0)  # trainings of the second stage: finished, of
 
-    def show(self, run: LocalRun, course: Course | None, new: Sequence[FinishedTrial]) -> None:
+    def show(self, run: WatchedRun, course: Course | None, new: Sequence[FinishedTrial]) -> None:
         """Prints what is new."""
         bound = self.search.spec.budget.max_trials
         for trial in new:
@@ -48,7 +48,7 @@ class PlainView(View):
         if time.monotonic() - self._spoke >= _QUIET:
             self._tell(self._still_running(run, course))
 
-    def _still_running(self, run: LocalRun, course: Course | None) -> str:
+    def _still_running(self, run: WatchedRun, course: Course | None) -> str:
         if run.summary is None:
             return "waiting for the controller"
         training = sum(worker.trial_id > 0 for worker in run.summary.workers)
@@ -56,7 +56,7 @@ class PlainView(View):
             return f"{final_stage_line(run.summary.final_trainings_finished, run.summary.final_trainings)}"
         return f"{run.summary.trials_finished} trials finished, {training} in training{self._time_left(run, course)}"
 
-    def _time_left(self, run: LocalRun, course: Course | None) -> str:
+    def _time_left(self, run: WatchedRun, course: Course | None) -> str:
         left = self.remaining(run.summary, course)
         return "" if left is None or run.phase is not Phase.RUNNING else f", about {wording.duration(left)} left"
 

@@ -2,8 +2,8 @@
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Self
+from collections.abc import Mapping, Sequence
+from typing import Protocol, Self
 
 from nas_api.rpc import trials_pb2 as pb
 from nas_api.spec import NASSearch
@@ -11,7 +11,7 @@ from nas_api.spec.base import parse_duration
 from rich.console import Console
 
 from nas_cli.running.course import Course, FinishedTrial
-from nas_cli.running.local_run import LocalRun, Phase
+from nas_cli.running.local_run import Phase
 
 PHASES = {
     Phase.DRAINING: "workers finish what they train, then the run ends (Ctrl-C again: give it back now)",
@@ -25,6 +25,46 @@ PHASES = {
 def final_stage_line(finished: int, total: int) -> str:
     """How far the second stage has come, in words."""
     return f"final training of the best architectures: {finished} of {total} trainings finished"
+
+
+class WatchedWorker(Protocol):
+    """A worker, as a view shows it."""
+
+    @property
+    def running(self) -> bool:
+        """Whether it is there."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has gone for good."""
+
+    @property
+    def hopeless(self) -> str:
+        """Why it is not started again; empty: it may be."""
+
+
+class WatchedRun(Protocol):
+    """What a view shows: a run of this machine, or a search whose controller is elsewhere."""
+
+    @property
+    def phase(self) -> Phase:
+        """How far it has come."""
+
+    @property
+    def summary(self) -> pb.Summary | None:
+        """As the controller gave it last."""
+
+    @property
+    def answering(self) -> bool:
+        """Whether the controller answered the last time."""
+
+    @property
+    def events(self) -> list[str]:
+        """What a person should hear of, in order; the reader clears it."""
+
+    @property
+    def workers(self) -> Mapping[str, WatchedWorker]:
+        """By name."""
 
 
 class View(ABC):
@@ -50,7 +90,7 @@ class View(ABC):
     def __exit__(self, *_: object) -> None:
         return None
 
-    def update(self, run: LocalRun, course: Course | None, new: Sequence[FinishedTrial]) -> None:
+    def update(self, run: WatchedRun, course: Course | None, new: Sequence[FinishedTrial]) -> None:
         """Shows how the run stands.
 
         Args:
@@ -67,7 +107,7 @@ class View(ABC):
         self.show(run, course, new)
 
     @abstractmethod
-    def show(self, run: LocalRun, course: Course | None, new: Sequence[FinishedTrial]) -> None:
+    def show(self, run: WatchedRun, course: Course | None, new: Sequence[FinishedTrial]) -> None:
         """See `update`."""
 
     def say(self, text: str) -> None:

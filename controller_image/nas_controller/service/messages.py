@@ -7,7 +7,7 @@ from nas_api.rpc import trials_pb2 as pb
 
 from nas_controller.best_trainings import last_metrics
 from nas_controller.data_shape import DataShape
-from nas_controller.journal.journal import FinalTrainingRecord, Measurement, TrialRecord, TrialState
+from nas_controller.journal.journal import FinalTrainingRecord, Measurement, TrialRecord, TrialState, UpdateRecord
 from nas_controller.trial_result import TrialResult
 
 # A task that reports more often than this has its series thinned by its worker.
@@ -121,6 +121,21 @@ def final_message(record: FinalTrainingRecord | None) -> pb.FinalResult | None:
         settings=record.planned.settings,
         reward=record.reward or 0.0,
         metrics=last_metrics(record),
+    )
+
+
+def update_message(record: UpdateRecord) -> pb.Update:
+    """An update as `SearchService` tells it."""
+    return pb.Update(
+        version=record.version,
+        batch=record.batch,
+        lag=record.lag,
+        baseline=record.baseline,
+        entropy=record.entropy,
+        gradient_norm=record.gradient_norm,
+        mean_reward=record.mean_reward,
+        trials_finished=record.trials_finished,
+        at=record.at,
     )
 
 

@@ -14,7 +14,7 @@ from nas_controller.journal.journal import TrialState
 from nas_controller.progress import Verdict
 from nas_controller.service.authorization import authorize_admin
 from nas_controller.service.coordinator import Coordinator, Worker
-from nas_controller.service.messages import MAX_TEXT, shape_message, trial_message
+from nas_controller.service.messages import MAX_TEXT, shape_message, trial_message, update_message
 from nas_controller.weight_store import WeightStore
 
 Context = aio.ServicerContext[Any, Any]
@@ -52,6 +52,13 @@ class SearchService(rpc.SearchServiceServicer):
         else:
             records = journal.trials(after=request.after_trial_id, limit=limit, measurements=request.measurements)
         return pb.ListTrialsReply(trials=[trial_message(record) for record in records])
+
+    async def ListUpdates(self, request: pb.ListUpdatesRequest, context: Context) -> pb.ListUpdatesReply:  # noqa: N802
+        """A page of the updates of the policy."""
+        await self._authorize(context)
+        limit = min(request.limit or _PAGE, _PAGE)
+        records = self._engine.journal.updates(after=request.after_version, limit=limit)
+        return pb.ListUpdatesReply(updates=[update_message(record) for record in records])
 
     async def WatchTrials(  # noqa: N802
         self, request: pb.WatchTrialsRequest, context: Context

@@ -17,6 +17,7 @@ COMMANDS = [
     "get",
     "run",
     "validate",
+    "watch",
     "trials",
     "best",
     "show",

@@ -124,6 +124,19 @@ def test_results_can_be_read_while_the_search_runs(nas: Nas, state: Path) -> Non
         assert nas("best", "-s", state).exit_code == 0
 
 
+def test_the_log_of_a_trial_is_printed(nas: Nas, state: Path) -> None:
+    assert nas("logs", "4", "-s", state).stdout == "out of memory\n"
+    none = nas("logs", "5", "-s", state)
+    assert none.exit_code == 2
+    assert "there is no log of trial 5 of digits: it is Succeeded" in none.stderr
+
+
+def test_a_search_that_nobody_runs_cannot_be_watched(nas: Nas, state: Path) -> None:
+    failed = nas("watch", "-s", state)
+    assert failed.exit_code == 2
+    assert "no `nas run` works on" in failed.stderr
+
+
 def test_the_only_search_in_runs_is_found(
     nas: Nas, state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
