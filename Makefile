@@ -62,7 +62,7 @@ cluster-down: $(READY)  ## End it
 lint: $(READY)  ## Check format, style, types, layers, and that generated files are up to date
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy api controller_image child_image operator cli benchmarks tools/chart.py tools/images helm/nas-operator/files tests/cluster tests/control_plane tests/e2e
+	$(BIN)/mypy api controller_image child_image operator cli benchmarks tools/chart.py tools/images helm/nas-operator/files tests/cluster tests/monitoring tests/control_plane tests/e2e
 	$(BIN)/lint-imports
 	$(BIN)/python -m nas_operator.crd --check -o manifests/crds
 	$(BIN)/python -m nas_api.reference --check -o docs/reference

@@ -48,4 +48,5 @@ def check_with_promtool(text: str) -> None:
 
 def url_in(log: str) -> str:
     """Where a controller or an operator says that it serves metrics."""
-    return re.findall(r"metrics on (http://\S+)", log)[-1]
+    url: str = re.findall(r"metrics on (http://\S+)", log)[-1]
+    return url
