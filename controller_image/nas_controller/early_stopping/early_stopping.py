@@ -50,6 +50,8 @@ class EarlyStopping:
                     self.finish(record.sampled.trial, record.state, record.reward, record.measurements)
             after = page[-1].sequence
         for lease in recovered.leases:
+            if lease.training:  # a final training: its trial has its result, and its curve is known
+                continue
             self.begin(lease.trial, lease.lease)
             for point in recovered.reports.get(lease.trial, ()):
                 self._curves[lease.trial].add(point)

@@ -15,6 +15,7 @@ from nas_controller.journal.journal import Measurement, TrialState
 from nas_controller.leases import Ending, Lease
 from nas_controller.search import Search
 from nas_controller.trial_result import TrialResult
+from nas_controller.weight_store import WeightStore
 
 from ..driven_engine import DrivenEngine, journal, manifest_of
 
@@ -129,6 +130,23 @@ def test_a_trial_that_was_told_to_stop_is_told_again_after_a_restart(tmp_path: P
     with journal(tmp_path / "journal.sqlite") as records:
         engine = Driven(manifest(), records)
         assert engine.measure(engine.leases.held()[0], 2, 0.1)
+
+
+def test_a_restart_during_a_final_training_forgets_nothing_of_its_trial(tmp_path: Path) -> None:
+    def begin(trials: int) -> Driven:
+        spec = manifest().spec.model_dump(mode="json", by_alias=True)
+        search = manifest_of({**spec, "budget": {"maxTrials": trials}, "finalTraining": {"top": 1}})
+        return Driven(search, journal(tmp_path / "journal.sqlite"), WeightStore(tmp_path / "weights"))
+
+    engine = begin(trials=1)
+    engine.train([0.5, 0.7])
+    engine.journal.write().result()
+    engine.check_budget()
+    assert engine.lease().training
+    engine.journal.close()
+    engine = begin(trials=2)  # the search goes on
+    assert engine.train([0.1, 0.9]) is TrialState.STOPPED_EARLY
+    engine.journal.close()
 
 
 def test_another_attempt_at_a_trial_begins_with_an_empty_curve() -> None:
