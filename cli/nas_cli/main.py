@@ -17,6 +17,7 @@ from nas_cli.commands import (
     logs,
     pause,
     plot,
+    preflight,
     report,
     run,
     scale,
@@ -53,6 +54,7 @@ app.command("train")(train.train)
 app.command("export")(export.export)
 app.command("logs")(logs.logs)
 app.command("get")(get.get)
+app.command("preflight")(preflight.preflight)
 app.command("pause")(pause.pause)
 app.command("resume")(pause.resume)
 app.command("scale")(scale.scale)

@@ -9,6 +9,7 @@ from tests.cluster.cluster import Cluster
 from tests.cluster.fixtures import namespace_for, pytest_runtest_makereport, pytest_terminal_summary
 from tests.cluster.lifecycle import temporary_control_plane
 from tests.control_plane.custom_resources import install_crds
+from tests.control_plane.kubectl_nas import Run, kubectl_nas
 from tests.control_plane.operator_process import OperatorProcess, running_operator
 from tests.control_plane.rights import install_rights
 from tests.control_plane.searches import Namespace
@@ -19,6 +20,7 @@ __all__ = [
     "gpu_nodes",
     "installed",
     "namespace",
+    "nas",
     "operator",
     "pytest_runtest_makereport",
     "pytest_terminal_summary",
@@ -71,6 +73,12 @@ def operator(space: Namespace, tmp_path: Path) -> Iterator[OperatorProcess]:
     with running_operator(space.cluster, tmp_path, space.name, log_level="DEBUG", status_seconds="0") as operator:
         yield operator
         assert "Traceback" not in operator.log.read_text(), operator.log.read_text()
+
+
+@pytest.fixture
+def nas(cluster: Cluster, namespace: str) -> Run:
+    """`kubectl nas` in a namespace of its own."""
+    return kubectl_nas(cluster, namespace)
 
 
 @pytest.fixture

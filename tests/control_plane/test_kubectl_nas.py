@@ -1,10 +1,8 @@
 """`kubectl nas` against a real API server: what it lists and changes, by the rights of its user, and its errors."""
 
 import json
-import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,38 +10,7 @@ import yaml
 
 from tests.cluster.cluster import Cluster
 from tests.control_plane.custom_resources import Object, pool, search
-
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-@pytest.fixture
-def nas(cluster: Cluster, namespace: str) -> Run:
-    """Runs the plugin, found by kubectl on the PATH, in a namespace of its own."""
-
-    def run(*arguments: str, kubeconfig: Path | None = None) -> "subprocess.CompletedProcess[str]":
-        environment = dict(cluster.environment)
-        environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
-        if kubeconfig is not None:
-            environment["KUBECONFIG"] = str(kubeconfig)
-        kubectl = str(cluster.programs.path("kubectl"))
-        command = [kubectl, "nas", *arguments, "--namespace", namespace]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
-
-    return run
-
-
-def succeeded(ran: "subprocess.CompletedProcess[str]") -> str:
-    assert ran.returncode == 0, ran.stderr
-    return ran.stdout
-
-
-def failed(ran: "subprocess.CompletedProcess[str]", exit_status: int) -> str:
-    """The one line of its error."""
-    assert ran.returncode == exit_status, ran
-    assert ran.stdout == ""
-    (line,) = ran.stderr.splitlines()
-    assert line.startswith("error: ")
-    return line
+from tests.control_plane.kubectl_nas import Run, failed, succeeded, user_kubeconfig
 
 
 @pytest.fixture
@@ -76,20 +43,6 @@ def searches(cluster: Cluster, namespace: str) -> None:
         json.dumps({"status": status}),
     )
     cluster.kubectl("--namespace", namespace, *patch)
-
-
-def user_kubeconfig(cluster: Cluster, namespace: str, role: str, path: Path) -> Path:
-    """A kubeconfig of a service account that has a ClusterRole in the namespace, or (empty) none."""
-    name = f"user-{role or 'nobody'}"
-    account = f"--serviceaccount={namespace}:{name}"
-    cluster.kubectl("--namespace", namespace, "create", "serviceaccount", name)
-    if role:
-        cluster.kubectl("--namespace", namespace, "create", "rolebinding", name, f"--clusterrole={role}", account)
-    token = cluster.kubectl("--namespace", namespace, "create", "token", name).strip()
-    config = yaml.safe_load(cluster.kubeconfig.read_text())
-    config["users"] = [{"name": config["contexts"][0]["context"]["user"], "user": {"token": token}}]
-    path.write_text(yaml.safe_dump(config))
-    return path
 
 
 def test_get_lists_searches_and_how_they_stand(nas: Run, searches: None, namespace: str) -> None:

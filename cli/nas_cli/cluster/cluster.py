@@ -15,6 +15,9 @@ from nas_cli.failure import BadInput, Failure
 Object = dict[str, Any]
 
 _MERGE = "application/merge-patch+json"
+_APPLY = "application/apply-patch+yaml"
+# In the API server's words to who lacks a right.
+_NO_RIGHT = " cannot "
 _MANAGER = {"fieldManager": "kubectl-nas"}
 _PAGE = "500"
 
@@ -98,6 +101,32 @@ class Cluster:
         with self._in_words(f"create {what}"):
             made: Object = json.loads(self._api.send("create", "POST", path, {**_MANAGER, **(query or {})}, body))
             return made
+
+    def dry_run(self, path: str, what: str, body: Object, *, name: str = "") -> str | None:
+        """What the API server has against an object, which it does not keep. None: nothing.
+
+        Args:
+            path: of the list that it would be in.
+            what: it is, in words.
+            body: the object.
+            name: of the object that it would change. Empty: it would be a new one.
+
+        Raises:
+            Forbidden: the user may not make such an object.
+            Failure: the API server does not answer.
+        """
+        query = {**_MANAGER, "dryRun": "All", "fieldValidation": "Strict"}
+        try:
+            if name:
+                self._api.send("patch", "PATCH", f"{path}/{quote(name)}", {**query, "force": "true"}, body, _APPLY)
+            else:
+                self._api.send("create", "POST", path, query, body)
+        except ApiError as error:
+            # Admission refuses with 403 too, but for other reasons than who asks.
+            if error.status in (0, 401) or (error.status == 403 and _NO_RIGHT in error.message):
+                raise self._words(f"create {what}", error) from error
+            return error.message
+        return None
 
     def close(self) -> None:
         """Closes the connections."""

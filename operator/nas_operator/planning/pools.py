@@ -21,7 +21,7 @@ from nas_operator.planning.worker_jobs import WorkerJob
 from nas_operator.resources.applied import is_applied
 from nas_operator.resources.owner import pool_reference
 from nas_operator.resources.pool import build_pool
-from nas_operator.resources.worker import template_hash
+from nas_operator.resources.worker import template_hash, worker_image
 from nas_operator.settings import Settings
 
 
@@ -86,7 +86,7 @@ def _listed(
     pool = observed.pools.get(pool_name(search.metadata.name, spec.name))
     pinned = annotations_of(pool).get(DEFAULT_IMAGE_ANNOTATION) if pool and _has_worked(previous) else None
     default_image = pinned or settings.child_image
-    image = spec.image or search.spec.trainer.image or default_image
+    image = worker_image(search, spec, default_image)
     # What was scaled stays so, until somebody edits the number in the search.
     scaled = pool is not None and annotations_of(pool).get(REPLICAS_ANNOTATION) == str(spec.replicas)
     replicas = pool["spec"].get("replicas", 1) if pool is not None and scaled else spec.replicas

@@ -67,6 +67,11 @@ def template_hash(search: NASSearch, pool: Pool, image: str) -> str:
     return digest(inputs)[:8]
 
 
+def worker_image(search: NASSearch, pool: Pool, default: str) -> str:
+    """Image of the workers of a pool: what the manifest names, else `default`."""
+    return pool.image or search.spec.trainer.image or default
+
+
 def build_job(search: NASSearch, pool: Pool, slot: int, image: str, settings: Settings) -> Object:
     """The Job of one worker.
 

@@ -22,6 +22,7 @@ COMMANDS = [
     "best",
     "show",
     "plot",
+    "preflight",
     "report",
     "compare",
     "bootstrap",
