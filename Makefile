@@ -62,10 +62,11 @@ cluster-down: $(READY)  ## End it
 lint: $(READY)  ## Check format, style, types, layers, and that generated files are up to date
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy api controller_image child_image operator cli benchmarks tools/chart.py tools/images helm/nas-operator/files tests/cluster tests/monitoring tests/control_plane tests/e2e
+	$(BIN)/mypy api controller_image child_image operator cli benchmarks tools/chart.py tools/dashboards tools/images helm/nas-operator/files tests/cluster tests/monitoring tests/control_plane tests/e2e
 	$(BIN)/lint-imports
 	$(BIN)/python -m nas_operator.crd --check -o manifests/crds
 	$(BIN)/python -m nas_api.reference --check -o docs/reference
+	$(BIN)/python -m tools.dashboards --check
 	$(BIN)/python tools/chart.py --check
 	@for image in $(IMAGES); do \
 	    { $(COMPILE) --offline --extra $$image -c requirements/dev.txt 2>/dev/null || \
@@ -88,7 +89,8 @@ crds: $(READY)  ## Generate manifests/crds from the models
 	$(BIN)/python -m nas_operator.crd -o manifests/crds
 
 .PHONY: manifests
-manifests: crds  ## Generate the chart's CRDs and README, and manifests/install.yaml (that with HELM, or helm on the PATH)
+manifests: crds  ## Generate the chart's CRDs, dashboards and README, and manifests/install.yaml (with HELM, or helm on the PATH)
+	$(BIN)/python -m tools.dashboards
 	$(BIN)/python tools/chart.py
 
 .PHONY: reference

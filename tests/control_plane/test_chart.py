@@ -228,6 +228,21 @@ def test_pod_monitors_find_the_operator_and_the_controllers_that_it_makes(cluste
         assert endpoint["port"] in [port["name"] for port in template["spec"]["containers"][0]["ports"]]
 
 
+def test_dashboards_come_as_config_maps_that_the_sidecar_of_grafana_finds(cluster: Cluster, system: str) -> None:
+    assert not any(document["kind"] == "ConfigMap" for document in render(cluster))
+    install(cluster, system, "--set", "metrics.dashboards.enabled=true,metrics.dashboards.labels.team=vision")
+    found = cluster.kubectl_json("-n", system, "get", "configmaps", "-l", "grafana_dashboard=1,team=vision")["items"]
+    files = {name: text for config_map in found for name, text in config_map["data"].items()}
+    assert {name: json.loads(text) for name, text in files.items()} == {
+        f"kubenas-{path.name}": json.loads(path.read_text()) for path in (CHART / "dashboards").glob("*.json")
+    }
+    assert {config_map["metadata"]["annotations"]["grafana_folder"] for config_map in found} == {"KubeNAS"}
+
+    elsewhere = render(cluster, "--set", "metrics.dashboards.enabled=true,metrics.dashboards.namespace=monitoring")
+    of_grafana = [document["metadata"] for document in elsewhere if document["kind"] == "ConfigMap"]
+    assert {metadata["namespace"] for metadata in of_grafana} == {"monitoring"}
+
+
 def test_the_notes_have_a_first_search_that_is_valid(cluster: Cluster, system: str) -> None:
     said = install(cluster, system, "--set", "watchNamespaces={default}")
     assert "It runs the searches of default, and of no other namespace." in said

@@ -1,0 +1,29 @@
+"""A search for a Prometheus to scrape: `nas run --metrics`, which goes on for longer than any test."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.integration.nas_program import Workplace
+
+
+@contextmanager
+def running_search(directory: Path) -> Iterator[str]:
+    """The search `default/tiny` on digits, for the duration of the context. Trials of it have finished.
+
+    Yields:
+        The URL of its metrics.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    workplace = Workplace(directory)
+    workplace.write_manifest(
+        "  trainer: {epochs: 1, dataset: {path: digits}}", "  budget: {maxTrials: 100000, maxDuration: 1h}"
+    )
+    try:
+        program = workplace.start("--metrics", address)
+        workplace.wait_for_trials(2, program)
+        yield f"http://{address}/metrics"
+    finally:
+        workplace.clean_up()
