@@ -45,10 +45,15 @@ def test_everything_is_there_at_zero_before_anything_has_happened(measured: Cont
         assert value(before, "nas_leases_ended_total", pool=pool, reason="expired") == 0
     assert math.isnan(value(before, "nas_reward_best")), "there is none yet, and 0 would be one"
 
+    assert math.isnan(value(before, "nas_leases_youngest_seconds")), "none is held"
+
     client = Client(measured)
     client.register()
     train(client, 0.5)
-    assert series(metrics_of(measured)) == series(before)
+    client.lease()
+    after = metrics_of(measured)
+    assert value(after, "nas_leases_youngest_seconds") >= 0
+    assert series(after) == series(before)
 
 
 def test_what_workers_do_is_counted(measured: ControllerProcess) -> None:

@@ -177,6 +177,12 @@ class StateCollector(Collector):
                 ((pool_of(lease.token), self._lease_state(lease)) for lease in engine.leases.held()), _LEASE_STATES
             ),
         )
+        began = max((lease.granted_at for lease in engine.leases.held()), default=None)
+        yield self._gauge(
+            "nas_leases_youngest_seconds",
+            "For how long the lease that began last has been held. NaN: none is.",
+            None if began is None else time.monotonic() - began,
+        )
         workers = (worker for worker in self._coordinator.workers.values() if not worker.retired)
         yield self._gauges(
             "nas_workers",

@@ -4,13 +4,17 @@ So what is deleted leaves nothing behind.
 """
 
 import time
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
+from datetime import UTC, datetime
 
+from nas_api.spec import Lease
+from nas_api.spec.base import parse_duration
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from nas_operator.cache import WATCHED_KINDS, Cache, Key
+from nas_operator.observed import Object
+from nas_operator.planning.objects import condition_of, generation_of, parse_time, status_of
 from nas_operator.work_queue import WorkQueue
 
 CONDITIONS = ("Ready", "ControllerAvailable", "PoolsReady", "Progressing", "Suspended", "Succeeded", "Failed")
@@ -68,12 +72,22 @@ class ClusterCollector(Collector):
             "Workers of a pool: wanted, existing as Jobs, and heard of lately by the controller.",
             labels=("namespace", "search", "pool", "state"),
         )
+        unavailable = GaugeMetricFamily(
+            "nas_search_controller_unavailable_seconds",
+            "For how long the controller of a search that has not ended has not been available. 0: it is.",
+            labels=("namespace", "search"),
+        )
+        leases = GaugeMetricFamily(
+            "nas_search_lease_duration_seconds", "spec.controller.lease.duration.", labels=("namespace", "search")
+        )
         keys = self._cache.keys()
         for key in keys:
             objects = self._cache.objects(key)
-            found = _statuses(objects["NASSearch"][key.name])
+            search = objects["NASSearch"][key.name]
             for condition in CONDITIONS:
-                conditions.add_metric((*key, condition), float(found.get(condition) == "True"))
+                conditions.add_metric((*key, condition), float(condition_of(search, condition) is not None))
+            unavailable.add_metric(key, _unavailable_seconds(search))
+            leases.add_metric(key, _lease_seconds(search))
             for pool in objects.get("NASPool", {}).values():
                 spec, status = pool["spec"], pool.get("status") or {}
                 for state, workers in (
@@ -83,10 +97,27 @@ class ClusterCollector(Collector):
                 ):
                     pools.add_metric((*key, spec["pool"], state), workers)
         yield GaugeMetricFamily("nas_operator_searches", "Searches that there are.", len(keys))
-        yield conditions
-        yield pools
+        yield from (conditions, unavailable, leases, pools)
 
 
-def _statuses(search: Mapping[str, Any]) -> dict[str, str]:
-    status = search.get("status") or {}
-    return {condition["type"]: condition["status"] for condition in status.get("conditions") or ()}
+def _unavailable_seconds(search: Object) -> float:
+    found = {condition["type"]: condition for condition in status_of(search).get("conditions") or ()}
+    available = found.get("ControllerAvailable", {"status": "True"})
+    # One that was edited since it ended may go on, and its controller must say so.
+    ended = any(
+        condition_of(search, end) is not None and found[end].get("observedGeneration") == generation_of(search)
+        for end in ("Succeeded", "Failed")
+    )
+    since = parse_time(available.get("lastTransitionTime"))
+    if available["status"] == "True" or ended or since is None:
+        return 0.0
+    return max(0.0, (datetime.now(UTC) - since).total_seconds())
+
+
+def _lease_seconds(search: Object) -> float:
+    controller = (search.get("spec") or {}).get("controller") or {}
+    try:
+        duration = parse_duration((controller.get("lease") or {})["duration"])
+    except (KeyError, ValueError):  # of a manifest that cannot be used, the latter
+        duration = parse_duration(Lease().duration)
+    return duration.total_seconds()

@@ -2,14 +2,17 @@
 
 import asyncio
 import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import aiohttp
+import pytest
 from nas_operator.actions import Annotate, Emit
 from nas_operator.cache import Cache, Key
 from nas_operator.health import start_health_server
 from nas_operator.metrics.cluster import CONDITIONS, ClusterCollector
 from nas_operator.metrics.operator_metrics import OperatorMetrics
+from nas_operator.planning.objects import format_time
 from nas_operator.work_queue import WorkQueue
 from prometheus_client import CollectorRegistry, generate_latest
 
@@ -24,9 +27,10 @@ class Cluster:
         self.queue: WorkQueue[Key] = WorkQueue()
         self._version = 0
 
-    def put(self, kind: str, name: str, **fields: Any) -> dict[str, Any]:
+    def put(self, kind: str, name: str, generation: int = 1, **fields: Any) -> dict[str, Any]:
         self._version += 1
-        metadata = {"namespace": "vision", "name": name, "uid": name, "resourceVersion": str(self._version)}
+        versions = {"resourceVersion": str(self._version), "generation": generation}
+        metadata = {"namespace": "vision", "name": name, "uid": name} | versions
         labels = {"kubenas.dev/search": "digits", "app.kubernetes.io/managed-by": "kubenas-operator"}
         told = {"kind": kind, "metadata": metadata | {"labels": labels}, "spec": {}} | fields
         self.cache.put(kind, told)
@@ -63,6 +67,40 @@ def test_a_search_has_its_conditions_and_its_pools_and_leaves_nothing_behind() -
     cluster.cache.remove("NASSearch", search)
     cluster.cache.remove("NASPool", pool)
     assert series(cluster.text()) == series(empty)
+
+
+def unavailable(cluster: Cluster, *conditions: dict[str, Any], generation: int = 1) -> float:
+    """Seconds for which the controller of a search has not been available, by its conditions."""
+    cluster.put("NASSearch", "digits", generation, status={"conditions": list(conditions)})
+    return value(cluster.text(), "nas_search_controller_unavailable_seconds", namespace="vision", search="digits")
+
+
+def test_how_long_a_controller_has_not_been_available_counts_until_the_search_has_ended() -> None:
+    cluster = Cluster()
+    since = format_time(datetime.now(UTC) - timedelta(hours=1))
+    gone = {"type": "ControllerAvailable", "status": "False", "lastTransitionTime": since}
+    ended = {"type": "Succeeded", "status": "True", "observedGeneration": 1}
+
+    assert unavailable(cluster) == 0, "nothing is known yet"
+    assert 3600 <= unavailable(cluster, gone) < 3700
+    assert unavailable(cluster, gone | {"status": "True"}) == 0
+    assert unavailable(cluster, gone, ended) == 0
+    assert unavailable(cluster, gone, ended, generation=2) >= 3600, "it was edited, and shall go on"
+    check_with_promtool(cluster.text())
+
+
+@pytest.mark.parametrize(
+    ("spec", "seconds"),
+    [
+        ({"controller": {"lease": {"duration": "5m"}}}, 300),
+        ({}, 60),
+        ({"controller": {"lease": {"duration": "?"}}}, 60),
+    ],
+)
+def test_the_duration_of_leases_is_that_of_the_manifest(spec: dict[str, Any], seconds: float) -> None:
+    cluster = Cluster()
+    cluster.put("NASSearch", "digits", spec=spec)
+    assert value(cluster.text(), "nas_search_lease_duration_seconds", search="digits") == seconds
 
 
 def test_the_queue_tells_who_waits_and_for_how_long() -> None:
