@@ -243,6 +243,17 @@ def test_dashboards_come_as_config_maps_that_the_sidecar_of_grafana_finds(cluste
     assert {metadata["namespace"] for metadata in of_grafana} == {"monitoring"}
 
 
+def test_the_rules_are_those_of_the_file_and_their_runbooks_where_the_values_say(cluster: Cluster) -> None:
+    runbooks = "https://git.example.com/runbooks"
+    chosen = {"enabled": True, "labels": {"a": "b"}, "runbooks": f"{runbooks}/"}
+    rendered = render(cluster, "--set-json", f"metrics.prometheusRule={json.dumps(chosen)}")
+    [rule] = [document for document in rendered if document["kind"] == "PrometheusRule"]
+    assert not any(document["kind"] == "PrometheusRule" for document in render(cluster))
+    assert rule["metadata"]["labels"]["a"] == "b"
+    file = (CHART / "files" / "rules.yaml").read_text()
+    assert rule["spec"] == yaml.safe_load(file.replace("docs/runbooks", runbooks))
+
+
 def test_the_notes_have_a_first_search_that_is_valid(cluster: Cluster, system: str) -> None:
     said = install(cluster, system, "--set", "watchNamespaces={default}")
     assert "It runs the searches of default, and of no other namespace." in said
