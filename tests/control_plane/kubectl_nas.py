@@ -17,15 +17,20 @@ def kubectl_nas(cluster: Cluster, namespace: str) -> Run:
     """Runs the plugin, found by kubectl on the PATH, in a namespace."""
 
     def run(*arguments: str, kubeconfig: Path | None = None) -> "subprocess.CompletedProcess[str]":
-        environment = dict(cluster.environment)
-        environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+        environment = environment_of(cluster)
         if kubeconfig is not None:
             environment["KUBECONFIG"] = str(kubeconfig)
-        kubectl = str(cluster.programs.path("kubectl"))
-        command = [kubectl, "nas", *arguments, "--namespace", namespace]
+        command = [str(cluster.programs.path("kubectl")), "nas", *arguments, "--namespace", namespace]
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
 
     return run
+
+
+def environment_of(cluster: Cluster) -> dict[str, str]:
+    """That of the cluster's kubectl, with the plugin of this checkout on the PATH."""
+    environment = dict(cluster.environment)
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    return environment
 
 
 def succeeded(ran: "subprocess.CompletedProcess[str]") -> str:

@@ -10,7 +10,9 @@ import yaml
 
 from tests.cluster.cluster import Cluster
 from tests.control_plane.custom_resources import Object, pool, search
-from tests.control_plane.kubectl_nas import Run, failed, succeeded, user_kubeconfig
+from tests.control_plane.kubectl_nas import Run, environment_of, failed, succeeded, user_kubeconfig
+
+NOW = "2026-01-01T00:00:00Z"
 
 
 @pytest.fixture
@@ -19,30 +21,30 @@ def searches(cluster: Cluster, namespace: str) -> None:
     spec = {"pools": [{"name": "gpu", "replicas": 2}], "budget": {"maxTrials": 100}}
     cluster.apply(search("digits", spec), search("words"), pool("digits-gpu", {"search": "digits", "pool": "gpu"}),
                   namespace=namespace)  # fmt: skip
-    now = "2026-01-01T00:00:00Z"
     top = [
-        {"id": 7, "reward": 0.9, "digest": "a", "parameters": 1200, "finishedAt": now},
+        {"id": 7, "reward": 0.9, "digest": "a", "parameters": 1200, "finishedAt": NOW},
         {"id": 3, "reward": 0.8, "digest": "b"},
     ]
     status: Object = {
-        "conditions": [
-            {"type": "Ready", "status": "True", "reason": "Running", "message": "", "lastTransitionTime": now}
-        ],
+        "conditions": [condition("Ready", "Running")],
         "trials": {"finished": 12, "failed": 1},
         "workers": {"wanted": 2, "alive": 1},
         "bestTrial": top[0],
         "topTrials": top,
     }
-    patch = (
-        "patch",
-        "nassearch",
-        "digits",
-        "--subresource=status",
-        "--type=merge",
-        "-p",
-        json.dumps({"status": status}),
+    patch_status(cluster, namespace, status)
+
+
+def condition(kind: str, reason: str) -> Object:
+    return {"type": kind, "status": "True", "reason": reason, "message": "", "lastTransitionTime": NOW}
+
+
+def patch_status(cluster: Cluster, namespace: str, status: Object) -> None:
+    """What an operator would say of `digits`."""
+    patch = json.dumps({"status": status})
+    cluster.kubectl(
+        *("--namespace", namespace, "patch", "nassearch", "digits", "--subresource=status", "--type=merge", "-p", patch)
     )
-    cluster.kubectl("--namespace", namespace, *patch)
 
 
 def test_get_lists_searches_and_how_they_stand(nas: Run, searches: None, namespace: str) -> None:
@@ -96,10 +98,27 @@ def test_without_a_controller_the_status_tells_what_it_knows(nas: Run, searches:
     assert [(each["trial"], each["reward"]) for each in json.loads(succeeded(listed))] == [(3, 0.8), (7, 0.9)]
     assert "the controller of" in listed.stderr
     assert "there is no pod digits-controller-0" in listed.stderr
-    assert "the controller of" in failed(nas("watch", "digits"), 1)
     best = nas("best", "digits")
     assert best.returncode == 1
     assert "the architecture of trial 7 is known to the controller" in best.stderr
+
+
+def test_watch_waits_for_the_controller_until_the_search_has_ended(
+    searches: None, cluster: Cluster, namespace: str, tmp_path: Path
+) -> None:
+    """A search that was just applied has none yet, and one that was edited has a new one soon."""
+    command = [str(cluster.programs.path("kubectl")), "nas", "watch", "digits", "--namespace", namespace]
+    said = tmp_path / "stderr"
+    with said.open("w") as file, subprocess.Popen(command, env=environment_of(cluster), stderr=file) as watching:
+        waiting = "waiting for the controller: there is no pod digits-controller-0\n"
+        cluster.wait_for(lambda: said.read_text() == waiting, "a word about what it waits for", 60)
+        patch_status(cluster, namespace, {"conditions": [condition("Succeeded", "BudgetSpent")]})
+        assert watching.wait(60) == 1
+    assert (
+        said.read_text()
+        .removeprefix(waiting)
+        .startswith(f"error: the controller of {namespace}/digits cannot be asked")
+    )
 
 
 def test_a_search_that_is_not_there_is_told_with_those_that_are(nas: Run, searches: None) -> None:

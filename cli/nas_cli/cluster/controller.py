@@ -12,7 +12,7 @@ from nas_api.rpc import trials_pb2 as pb
 from nas_api.rpc.trials_pb2_grpc import SearchServiceStub
 from nas_operator.names import admin_certificate_name, controller_name
 
-from nas_cli.cluster.cluster import Cluster, Forbidden, NotFound, Object
+from nas_cli.cluster.cluster import Cluster, Forbidden, NotFound
 from nas_cli.cluster.port_forward import PortForward
 from nas_cli.failure import Failure
 
@@ -21,11 +21,16 @@ T = TypeVar("T")
 _ANSWER = 20.0  # seconds, with the connection through the API server
 _PAGE = 1000
 _PORT_NAME = "tls-grpc"
+_MAY_NOT_FORWARD = "you may not forward ports"
 _MAX_MESSAGE = 64 * 2**20  # a page of trials with long series
 
 
 class ControllerUnreachable(Failure):
     """The controller does not answer; the message says why. What there is of the search besides is left."""
+
+
+class MayNotAsk(ControllerUnreachable):
+    """The user has not the rights."""
 
 
 class Controller:
@@ -141,28 +146,27 @@ class Controller:
             return call()
         except grpc.RpcError as error:
             words = self._why_not() or (error.details() if isinstance(error, grpc.Call) else "") or str(error)
-            raise ControllerUnreachable(f"it does not answer: {words}") from error
+            raise _unreachable(words)(f"it does not answer: {words}") from error
 
 
 @contextmanager
-def open_controller(cluster: Cluster, found: Object) -> Iterator[Controller]:
+def open_controller(cluster: Cluster, name: str) -> Iterator[Controller]:
     """The controller of a search, by a port-forward to its pod.
 
     Raises:
-        ControllerUnreachable: it is not there, does not answer, or the user may not ask it.
+        ControllerUnreachable: it is not there or does not answer; `MayNotAsk` when the user has not the rights.
         Failure: the cluster does not answer.
     """
-    name, namespace = found["metadata"]["name"], cluster.namespace
     pod, port = _pod(cluster, name)
     pair = _certificate(cluster, name)
     credentials = grpc.ssl_channel_credentials(pair.ca, pair.private_key, pair.certificate)
     options = (
         # That is what its certificate is for; the socket has no name.
-        ("grpc.ssl_target_name_override", f"{controller_name(name)}.{namespace}.svc"),
+        ("grpc.ssl_target_name_override", f"{controller_name(name)}.{cluster.namespace}.svc"),
         ("grpc.enable_http_proxy", 0),
         ("grpc.max_receive_message_length", _MAX_MESSAGE),
     )
-    with PortForward(cluster.access.configuration, namespace, pod, port) as forward:
+    with PortForward(cluster.access.configuration, cluster.namespace, pod, port) as forward:
         channel = grpc.secure_channel(forward.target, credentials, options=options)
         try:
             yield Controller(SearchServiceStub(channel), lambda: _words(forward.problem, pod))
@@ -178,7 +182,7 @@ def _pod(cluster: Cluster, search: str) -> tuple[str, int]:
     except NotFound:
         raise ControllerUnreachable(f"there is no pod {name}") from None
     except Forbidden as error:
-        raise ControllerUnreachable(str(error)) from error
+        raise MayNotAsk(str(error)) from error
     conditions = (pod.get("status") or {}).get("conditions") or ()
     if not any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions):
         raise ControllerUnreachable(f"its pod {name} is not ready")
@@ -194,12 +198,16 @@ def _certificate(cluster: Cluster, search: str) -> KeyPair:
     except NotFound:
         raise ControllerUnreachable(f"there is no secret {name} with the administrator's certificate") from None
     except Forbidden as error:
-        raise ControllerUnreachable(str(error)) from error
+        raise MayNotAsk(str(error)) from error
     except (KeyError, binascii.Error) as error:
         raise ControllerUnreachable(f"secret {name} holds no certificate") from error
 
 
+def _unreachable(words: str) -> type[ControllerUnreachable]:
+    return MayNotAsk if words.startswith(_MAY_NOT_FORWARD) else ControllerUnreachable
+
+
 def _words(problem: str, pod: str) -> str:
     if "403" in problem:
-        return f"you may not forward ports to pod {pod}, which the role edit in its namespace allows"
+        return f"{_MAY_NOT_FORWARD} to pod {pod}, which the role edit in its namespace allows"
     return f"no connection to pod {pod} through the API server: {problem}" if problem else ""

@@ -89,7 +89,7 @@ def open_cluster_results(name: str | None, options: ClusterOptions) -> Iterator[
         found = find_search(cluster, name)
         search = search_of(found)
         try:
-            controller = stack.enter_context(open_controller(cluster, found))
+            controller = stack.enter_context(open_controller(cluster, search.metadata.name))
         except ControllerUnreachable as error:
             results: SearchResults = StatusResults(cluster, search, str(error))
             stderr().print(

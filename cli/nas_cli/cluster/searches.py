@@ -60,6 +60,12 @@ def search_of(found: Object) -> NASSearch:
         ) from error
 
 
+def has_ended(found: Object) -> bool:
+    """Whether a search says so."""
+    conditions = (found.get("status") or {}).get("conditions") or ()
+    return any(each["type"] in ("Succeeded", "Failed") and each["status"] == "True" for each in conditions)
+
+
 def arguments_of(search: NASSearch) -> str:
     """What names a search of a cluster on the command line."""
     return shlex.join([search.metadata.name, "--namespace", search.metadata.namespace])

@@ -10,7 +10,7 @@ from nas_api.certificates import CertificatesError, channel_credentials
 from nas_api.rpc import trials_pb2 as pb
 from nas_api.rpc.trials_pb2_grpc import SearchServiceStub
 
-from nas_cli.cluster.controller import Controller, ControllerUnreachable, open_controller
+from nas_cli.cluster.controller import Controller, ControllerUnreachable, MayNotAsk, open_controller
 from nas_cli.failure import BadInput, Failure
 from nas_cli.results import open_results
 from nas_cli.running.course import Course, FinishedTrial
@@ -18,6 +18,7 @@ from nas_cli.running.local_run import Phase
 from nas_cli.running.view import View
 from nas_cli.search_results import SearchResults
 from nas_cli.state_directory import StateDirectory
+from nas_cli.terminal import stderr
 from nas_cli.which_search import WhichSearch
 
 _STEP = 1.0  # seconds between two looks
@@ -36,7 +37,7 @@ class SomeWorker:
 class ElsewhereRun:
     """A search as its controller tells of it. See `nas_cli.running.view.WatchedRun`."""
 
-    def __init__(self, controller: Controller, check: Callable[[], None]) -> None:
+    def __init__(self, controller: Controller, check: Callable[[ControllerUnreachable], None]) -> None:
         """Has the first answer.
 
         Args:
@@ -70,9 +71,9 @@ class ElsewhereRun:
         try:
             self.summary = self._controller.summary()
             new = course.read()
-        except ControllerUnreachable:
+        except ControllerUnreachable as problem:
             self.answering = False
-            self._check()
+            self._check(problem)
             return []
         self.answering = True
         return new
@@ -112,10 +113,10 @@ def watch(watched: Watched, view: View) -> pb.Summary:
 
 @contextmanager
 def open_watched(which: WhichSearch) -> Iterator[Watched]:
-    """Connects to the controller of a search.
+    """Connects to the controller of a search. Waits for it in a cluster, where the search may just have been applied.
 
     Raises:
-        Failure: there is no such search, or its controller cannot be asked.
+        Failure: there is no such search, or its controller cannot be asked and that will not change.
     """
     with ExitStack() as stack:
         yield _in_cluster(which, stack) if which.in_cluster else _on_this_machine(which, stack)
@@ -124,24 +125,38 @@ def open_watched(which: WhichSearch) -> Iterator[Watched]:
 def _in_cluster(which: WhichSearch, stack: ExitStack) -> Watched:
     from nas_cli.cluster.cluster import open_cluster
     from nas_cli.cluster.results import ControllerResults
-    from nas_cli.cluster.searches import find_search, search_of
+    from nas_cli.cluster.searches import find_search, has_ended, search_of
 
     cluster = stack.enter_context(open_cluster(which.cluster))
-    found = find_search(cluster, which.name)
-    search = search_of(found)
-    try:
-        controller = stack.enter_context(open_controller(cluster, found))
-    except ControllerUnreachable as error:
-        raise Failure(
-            f"the controller of {search.full_name} cannot be asked: {error}. `kubectl nas get {search.metadata.name} "
-            f"--namespace {search.metadata.namespace} -o wide` says how the search stands"
-        ) from error
+    search = search_of(find_search(cluster, which.name))
+    name, namespace = search.metadata.name, search.metadata.namespace
 
-    def check() -> None:
-        find_search(cluster, search.metadata.name)
+    def check(problem: ControllerUnreachable) -> None:
+        if has_ended(find_search(cluster, name)) or isinstance(problem, MayNotAsk):
+            raise Failure(
+                f"the controller of {search.full_name} cannot be asked: {problem}. `kubectl nas get {name} "
+                f"--namespace {namespace} -o wide` says how the search stands"
+            ) from problem
 
+    controller = _as_soon_as_it_answers(lambda: stack.enter_context(open_controller(cluster, name)), check)
     where = f"namespace {cluster.namespace}, context {cluster.access.context}"
     return Watched(ElsewhereRun(controller, check), ControllerResults(search, controller), where)
+
+
+def _as_soon_as_it_answers(
+    connect: Callable[[], Controller], check: Callable[[ControllerUnreachable], None]
+) -> Controller:
+    """A controller that may be starting, or may be started anew after an edit of its search."""
+    told = ""
+    while True:
+        try:
+            return connect()
+        except ControllerUnreachable as problem:
+            check(problem)
+            if str(problem) != told:
+                told = str(problem)
+                stderr().print(f"waiting for the controller: {told}", style="yellow", markup=False)
+            time.sleep(_STEP)
 
 
 def _on_this_machine(which: WhichSearch, stack: ExitStack) -> Watched:
@@ -154,7 +169,7 @@ def _on_this_machine(which: WhichSearch, stack: ExitStack) -> Watched:
     except (OSError, CertificatesError, ControllerUnreachable) as error:
         raise BadInput(gone) from error
 
-    def check() -> None:
+    def check(_: ControllerUnreachable) -> None:
         raise Failure(gone)
 
     return Watched(ElsewhereRun(controller, check), results, str(state.path))
