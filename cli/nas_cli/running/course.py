@@ -8,7 +8,8 @@ from nas_controller.journal.journal import TrialRecord, TrialState, UpdateRecord
 from nas_cli.search_results import SearchResults, metric_of
 
 RECENT = 50  # trials in the running mean
-_LAST = 8  # trials shown, and asked how long the next ones will take
+_LAST = 30  # trials that are shown where there is room
+_ASKED = 8  # trials that are asked how long the next ones will take
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,8 @@ class Course:
         """Of all finished trials, in the order in which they finished."""
         self.last: deque[FinishedTrial] = deque(maxlen=_LAST)
         """The last ones that finished, newest last."""
+        self.new: deque[FinishedTrial] = deque(maxlen=_ASKED)
+        """Of those the last that have finished since this was made, and tell how fast it goes."""
         self.best: FinishedTrial | None = None
         """The one with the highest reward, the earlier among equals."""
         self.update: UpdateRecord | None = None
@@ -39,8 +42,12 @@ class Course:
         self.stopped_early = 0
         """Trials that were trained, and not to the end."""
         self._sequence = 0
-        for record in results.finished():
+        before = results.finished()
+        for record in before:
             self._count(record)
+        if before:
+            since = before[-_LAST - 1].sequence if len(before) > _LAST else 0
+            self.last.extend(map(self._finished, results.finished(after=since, measurements=True)))
         best = results.best(1)
         self.best = self._finished(best[0]) if best else None
         self._read_updates()
@@ -51,6 +58,7 @@ class Course:
         for trial in new:
             self._count(trial.record)
             self.last.append(trial)
+            self.new.append(trial)
             if trial.record.state is TrialState.SUCCEEDED and trial.record.reward is not None:
                 best = self.best.record.reward if self.best else None
                 if best is None or trial.record.reward > best:

@@ -81,8 +81,8 @@ class View(ABC):
         self.search = search
         self.where = where
         self.console = console
-        self._began = time.monotonic()
-        self._elapsed_before: float | None = None
+        self._summary: pb.Summary | None = None
+        self._read_at = time.monotonic()
 
     def __enter__(self) -> Self:
         return self
@@ -98,9 +98,8 @@ class View(ABC):
             course: the search's rewards, once the controller has answered.
             new: trials that have finished since the last call.
         """
-        if self._elapsed_before is None and run.summary is not None:
-            self._elapsed_before = run.summary.elapsed_seconds
-            self._began = time.monotonic()
+        if run.summary is not self._summary:
+            self._summary, self._read_at = run.summary, time.monotonic()
         for event in run.events:
             self.say(event)
         run.events.clear()
@@ -115,13 +114,16 @@ class View(ABC):
         self.console.print(f"{time.strftime('%H:%M:%S')} {text}", markup=False)
 
     def elapsed(self) -> float:
-        """Seconds that the search has run, earlier runs included."""
-        return (self._elapsed_before or 0.0) + time.monotonic() - self._began
+        """Seconds that the search has run, earlier runs included, and without its pauses."""
+        if self._summary is None:
+            return 0.0
+        runs = self._summary.state in (pb.Summary.RUNNING, pb.Summary.STATE_UNSPECIFIED)
+        return self._summary.elapsed_seconds + (time.monotonic() - self._read_at if runs else 0.0)
 
     def remaining(self, summary: pb.Summary | None, course: Course | None) -> float | None:
         """Seconds until the budget is spent, at the pace of this run. None: not known yet."""
-        if summary is not None and summary.final_trainings:  # the budget is spent
-            return None
+        if summary is not None and (summary.final_trainings or summary.state == pb.Summary.SUSPENDED):
+            return None  # the budget is spent, or is not being spent
         bounds = []
         budget = self.search.spec.budget
         if budget.max_duration is not None:
@@ -136,6 +138,6 @@ class View(ABC):
     def _pace(self, summary: pb.Summary, course: Course | None) -> float | None:
         """Seconds between two trials that finish: what the last ones took, shared out over the workers."""
         workers = sum(worker.alive for worker in summary.workers)
-        if course is None or not course.last or not workers:
+        if course is None or not course.new or not workers:
             return None
-        return sum(trial.record.train_seconds for trial in course.last) / len(course.last) / workers
+        return sum(trial.record.train_seconds for trial in course.new) / len(course.new) / workers

@@ -13,7 +13,8 @@ from nas_api.manifest import load_manifest
 from nas_api.rpc import trials_pb2 as pb
 from nas_cli.results import open_results
 from nas_cli.running.course import Course
-from nas_cli.running.live_view import LiveView, sparkline
+from nas_cli.running.figures import sparkline
+from nas_cli.running.live_view import LiveView
 from nas_cli.running.local_run import LocalRun, Phase
 from nas_cli.running.plain_view import PlainView
 from nas_controller.journal.journal import LeaseGranted, Measurement, TrialFinished, TrialState
@@ -88,9 +89,9 @@ def test_the_course_starts_with_what_was_and_grows_with_what_finishes(state: Pat
     assert course.read() == []
 
 
-def live(state: Path, run: LocalRun, course: Course | None) -> str:
-    console = Console(file=io.StringIO(), width=110)
-    view = LiveView(load_manifest(state / "search.yaml"), "runs/digits", console)
+def live(state: Path, run: LocalRun, course: Course | None, *overrides: str, width: int = 110, height: int = 25) -> str:
+    console = Console(file=io.StringIO(), width=width, height=height)
+    view = LiveView(load_manifest(state / "search.yaml", overrides), "runs/digits", console)
     view.update(run, course, [])
     console.print(view.render(run, course))
     return cast("io.StringIO", console.file).getvalue()
@@ -130,15 +131,101 @@ def test_a_worker_that_was_told_to_go_is_not_shown_as_starting(state: Path, cour
     assert "starting" not in shown
 
 
-def test_the_live_view_of_many_workers_fits_on_a_terminal(state: Path, course: Course) -> None:
+def with_workers(pools: dict[str, int], busy: int, **summary: object) -> LocalRun:
+    """A run with so many workers in each pool, of which `busy` train and the others have not been heard of."""
     process = SimpleNamespace(running=True, ended=False, hopeless="")
-    names = [f"default-{number}" for number in range(64)]
-    busy = [pb.Worker(worker_id=name, device="cpu", trial_id=9, alive=True) for name in names[:60]]
-    run = a_run(workers=dict.fromkeys(names, process), summary=pb.Summary(trials_finished=8, workers=busy))
-    shown = live(state, run, course)
+    names = [(pool, f"{pool}-{number}") for pool, count in pools.items() for number in range(count)]
+    known = [pb.Worker(worker_id=name, pool=pool, device="cpu", trial_id=9, alive=True) for pool, name in names[:busy]]
+    values = {"trials_finished": 8, "workers": known} | summary
+    return a_run(workers={name: process for _, name in names}, summary=pb.Summary(**values))  # type: ignore[arg-type]
+
+
+def rows(shown: str) -> list[list[str]]:
+    return [line.split() for line in shown.splitlines()]
+
+
+def test_many_workers_are_told_by_their_pools(state: Path, course: Course) -> None:
+    shown = live(state, with_workers({"on-demand": 24, "spot": 40}, 60), course)
     assert "64 workers" in shown
-    assert "60 of 64 workers train" in shown
-    assert len(shown.splitlines()) < 40
+    assert ["on-demand", "24", "24", "0", "0"] in rows(shown)
+    assert ["spot", "40", "36", "0", "4"] in rows(shown)
+
+
+def test_many_pools_are_told_by_the_largest(state: Path, course: Course) -> None:
+    shown = live(state, with_workers({f"pool-{number}": number + 1 for number in range(30)}, 465), course)
+    assert ["pool-29", "30", "30", "0", "0"] in rows(shown)
+    assert [row for row in rows(shown) if "more" in row]
+    assert (
+        sum(int(row[-4]) for row in rows(shown) if len(row) > 4 and (row[0].startswith("pool-") or "more" in row))
+        == 465
+    )
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (80, 50), (120, 24), (200, 24), (200, 60)])
+@pytest.mark.parametrize(
+    "pools", [{}, {"a": 2}, {"a": 16}, {"a-pool-of-a-long-name" * 3: 9}, dict.fromkeys("abcdef", 9)]
+)
+def test_the_live_view_fits_on_the_terminal(
+    state: Path, course: Course, width: int, height: int, pools: dict[str, int]
+) -> None:
+    finish_trial_9(state, 0.95)
+    fail_trial_10(state)
+    course.read()
+    run = with_workers(pools, 20, trials_failed=3, journal_problem="the disk is full", final_trainings=3)
+    shown = live(
+        state, run, course, f"metadata.name={'n' * 52}", "spec.budget.maxDuration=100h", width=width, height=height
+    )
+    lines = shown.splitlines()
+    assert len(lines) < height  # the cursor is in the last one
+    assert max(map(len, lines)) <= width
+    assert "trouble" in shown
+    assert "Ctrl-C" in lines[-1]
+    assert any(line.split()[:2] == ["finished", "reward"] for line in lines) or width >= 150
+
+
+def test_a_wide_terminal_has_the_trials_beside_the_rest_with_what_went_wrong(state: Path, course: Course) -> None:
+    finish_trial_9(state, 0.95)
+    fail_trial_10(state)
+    course.read()
+    shown = live(state, a_run(), course, width=200, height=50)
+    best = next(line for line in shown.splitlines() if line.startswith("best"))
+    assert "reward" in best  # the header of the other table
+    assert next(line for line in shown.splitlines() if "TimedOut" in line).rstrip().endswith("after 60s")
+
+
+def test_what_has_finished_before_is_shown_at_once(state: Path, course: Course) -> None:
+    assert [trial.record.sequence for trial in course.last] == list(range(1, 9))
+    assert not course.new
+    assert "val_accuracy" in live(state, a_run(), course)
+
+
+def test_a_pause_does_not_count(state: Path, course: Course) -> None:
+    finish_trial_9(state, 0.95)
+    course.read()
+    paused = a_run(summary=pb.Summary(state=pb.Summary.SUSPENDED, trials_finished=9, elapsed_seconds=100), workers={})
+    shown = live(state, paused, course)
+    assert "paused" in shown
+    assert "left" not in shown
+    view = PlainView(load_manifest(state / "search.yaml"), "runs/digits", Console(file=io.StringIO()))
+    view.update(paused, course, [])
+    assert view.elapsed() == 100
+
+
+def test_a_search_without_workers_says_that_it_waits(state: Path, course: Course) -> None:
+    assert "no worker is there: the search waits for one" in live(state, with_workers({}, 0), course)
+
+
+def test_a_budget_in_seconds_is_told_with_what_is_spent_of_it(state: Path, course: Course) -> None:
+    shown = live(state, a_run(), course, "spec.budget.maxDuration=12h")
+    assert "8/12 trials  1m 40s of 12h 00m elapsed" in shown
+
+
+def test_the_second_stage_is_told_with_its_best(state: Path, course: Course) -> None:
+    summary = pb.Summary(trials_finished=12, final_trainings=10, final_trainings_finished=4)
+    summary.final_best.trial_id = 3
+    summary.final_best.final_result.reward = 0.97
+    shown = live(state, a_run(summary=summary), course)
+    assert "4 of 10 trainings finished   best 0.9700, trial 3" in shown
 
 
 @pytest.mark.parametrize(
