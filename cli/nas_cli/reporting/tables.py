@@ -104,7 +104,7 @@ def saved(finished: Sequence[TrialRecord]) -> list[str]:
     if found.replayed:
         took = wording.duration(found.replayed_seconds)
         sentences.append(
-            f"{wording.number(found.replayed, 'trial')} had the architecture of an earlier one and were given its "
+            f"{wording.number(found.replayed, 'trial')} had the architecture of an earlier one, and with it its "
             f"result, which had taken {took} to train."
         )
     if found.stopped:

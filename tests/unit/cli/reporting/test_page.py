@@ -124,7 +124,7 @@ def test_all_of_a_search_is_on_it() -> None:
         "2 30 0.96 0.1 1m 01s",
         "default 1 2 2.00 1 (1.00 h) 0.833 4.00",
         "4.00 EUR",
-        "1 trial had the architecture of an earlier one and were given its result, which had taken 10s to train.",
+        "1 trial had the architecture of an earlier one, and with it its result, which had taken 10s to train.",
         "apiVersion: kubenas.dev/v1alpha1",
         "As of 2023-11-14 22:13 UTC",
     ):
