@@ -53,8 +53,8 @@ _NOW = Row(
             steps=ZERO_IS_GOOD,
         ),
         stat_panel(
-            "Fullest volume",
-            "Share of its room that is left, of the journal that has least.",
+            "Least room on a volume",
+            "Share of its size that is left, on the volume of the journal that has least.",
             f"min({_FREE})",
             "percentunit",
             steps=((None, BAD), (0.05, WARNING), (0.2, GOOD)),

@@ -95,7 +95,7 @@ _SEARCHES = Row(
     [
         table_of(
             "Searches",
-            "A row for each search that has a controller. Its name opens its dashboard.",
+            "All searches that the operator knows or whose controller is scraped. The name of one opens its dashboard.",
             ("namespace", "search"),
             Column(
                 f"max by ({_BY}, state) (nas_search_state{{{SEARCHES}}} == 1)",

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from grafana_foundation_sdk.builders import common, heatmap, prometheus, stat, statetimeline, text, timeseries
 from grafana_foundation_sdk.builders import dashboard as builders
-from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models import common as kinds
 from grafana_foundation_sdk.models import heatmap as heatmap_kinds
 from grafana_foundation_sdk.models.dashboard import (
@@ -50,8 +49,12 @@ def stat_panel(
     decimals: int | None = None,
     nothing: str = "none",
     legend: str = "",
+    colours: Colours = NONE,
 ) -> stat.Panel:
-    """One number, coloured by `steps`. `nothing` stands for no data and for NaN; a `legend` takes its place."""
+    """One number, coloured by `steps`. `nothing` stands for no data and for NaN.
+
+    With a `legend` the name of the series is shown, not its number, in its colour of `colours`.
+    """
     panel = (
         stat.Panel()
         .title(title)
@@ -69,6 +72,8 @@ def stat_panel(
         .text_mode(kinds.BigValueTextMode.NAME if legend else kinds.BigValueTextMode.VALUE)
         .with_target(target(query, legend).instant())
     )
+    for name, colour in colours.items():
+        panel = panel.override_by_name(name, [_fixed(colour)])
     return panel if decimals is None else panel.decimals(decimals)
 
 
@@ -97,7 +102,7 @@ def lines(
         .show_points(kinds.VisibilityMode.AUTO)
         .span_nulls(3_600_000)  # a line goes on after a pause of up to an hour, such as that of a restart
         .tooltip(common.VizTooltipOptions().mode(kinds.TooltipDisplayMode.MULTI).sort(kinds.SortOrder.DESCENDING))
-        .legend(_legend())
+        .legend(_legend(kinds.LegendDisplayMode.TABLE, "lastNotNull", "mean", "max").sort_by("Max").sort_desc(True))
         .color_scheme(builders.FieldColor().mode(FieldColorModeId.PALETTE_CLASSIC_BY_NAME))
     )
     for ref, one in zip(ascii_uppercase, series, strict=False):
@@ -131,12 +136,13 @@ def bars(
     unit: str,
     *series: Series,
     width: int = 12,
-    interval: str = "1m",
+    interval: str = "2m",
     colours: Colours = NONE,
 ) -> timeseries.Panel:
     """What has happened in each interval, on top of each other."""
     panel = areas(title, description, unit, *series, width=width, interval=interval, colours=colours)
-    return panel.draw_style(kinds.GraphDrawStyle.BARS).fill_opacity(80).line_width(0)
+    panel = panel.draw_style(kinds.GraphDrawStyle.BARS).fill_opacity(80).line_width(0)
+    return panel.legend(_legend(kinds.LegendDisplayMode.LIST))
 
 
 def heat(title: str, description: str, unit: str, query: str, *, width: int = 12) -> heatmap.Panel:
@@ -191,9 +197,9 @@ def target(query: str, legend: str, ref: str = "A") -> prometheus.Dataquery:
     return prometheus.Dataquery().ref_id(ref).expr(query).legend_format(legend).datasource(DATASOURCE)
 
 
-def _legend() -> Builder[kinds.VizLegendOptions]:
-    options = common.VizLegendOptions().show_legend(True).display_mode(kinds.LegendDisplayMode.TABLE)
-    return options.placement(kinds.LegendPlacement.BOTTOM).calcs(["lastNotNull", "mean", "max"])
+def _legend(mode: kinds.LegendDisplayMode, *calculations: str) -> common.VizLegendOptions:
+    options = common.VizLegendOptions().show_legend(True).display_mode(mode)
+    return options.placement(kinds.LegendPlacement.BOTTOM).calcs(list(calculations))
 
 
 def thresholds(steps: Steps) -> builders.ThresholdsConfig:

@@ -28,9 +28,10 @@ def mean(histogram: str, selector: str, by: str = "") -> str:
 
 
 def quantile(share: float, histogram: str, selector: str, by: str = "") -> str:
-    """A quantile of what a histogram has observed lately."""
+    """A quantile of what a histogram has observed lately, where it has observed anything."""
     labels = f"{by}, le" if by else "le"
-    return f"histogram_quantile({share}, sum by ({labels}) (rate({histogram}_bucket{{{selector}}}[$__rate_interval])))"
+    lately = f"sum by ({labels}) (rate({histogram}_bucket{{{selector}}}[$__rate_interval]))"
+    return f"histogram_quantile({share}, {lately}) >= 0"  # not NaN
 
 
 def buckets(histogram: str, selector: str) -> str:

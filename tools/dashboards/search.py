@@ -9,6 +9,7 @@ from tools.dashboards.panels import Series, areas, bars, heat, lines, stat_panel
 from tools.dashboards.queries import FINISHED, PRESENT, SEARCHES, buckets, mean, per_hour, quantile
 
 _FINISHED = f"sum(nas_search_trials{{{SEARCHES}, {FINISHED}}})"
+_SPEED = per_hour(f"nas_trials_finished_total{{{SEARCHES}}}", "pool")
 _COMMANDS = """\
 What the policy has found is not in the metrics. The programs of KubeNAS show it:
 
@@ -51,6 +52,7 @@ _STANDING = Row(
             "none",
             width=3,
             legend="{{state}}",
+            colours=colours.SEARCHES,
         ),
         stat_panel(
             "What is searched",
@@ -216,9 +218,13 @@ _WORKERS = Row(
         ),
         lines(
             "Trials in an hour",
-            "By the pool that trained them; those without a pool were replayed, not trained.",
+            "By the pool that trained them. Without a pool: replayed from a twin, or given up after too many lost "
+            "workers.",
             "none",
-            Series(per_hour(f"nas_trials_finished_total{{{SEARCHES}}}", "pool"), "{{pool}}"),
+            Series(
+                f'label_replace({_SPEED}, "pool", "no pool", "pool", "")',
+                "{{pool}}",
+            ),
             interval="2m",
         ),
         lines(
