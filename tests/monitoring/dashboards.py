@@ -18,7 +18,7 @@ NAMES = ("fleet", "search", "pools", "controller", "operator")
 _OF_TIME = {"__rate_interval": "1m", "__range": "10m", "__interval": "1s", "__interval_ms": "1000"}
 # What is not a number before the search is over.
 _LATER = "nas_final_training_reward_best"
-_OPERATOR = ("nas_operator_", "nas_search_condition", "nas_pool_workers")
+_OPERATOR = ("nas_operator_", "nas_search_condition", "nas_search_controller_", "nas_pool_workers")
 
 
 @dataclass(frozen=True, slots=True)

@@ -170,7 +170,7 @@ _STUCK = Row(
             "none",
             Series(f"sum(max by ({_BY}) (nas_journal_stalled{{{SEARCHES}}}))", "journal stalled"),
             Series(
-                f'sum(1 - max by ({_BY}) (nas_search_condition{{{SEARCHES}, condition="ControllerAvailable"}}))',
+                f"sum(max by ({_BY}) (nas_search_controller_unavailable_seconds{{{SEARCHES}}}) > bool 0)",
                 "controller not available",
             ),
         ),
