@@ -23,7 +23,7 @@ from nas_controller.proposal import Proposal
 from rich.console import Console
 
 from tests.integration.controller_process import ControllerProcess
-from tests.integration.test_trial_service import Client
+from tests.integration.trial_client import Client
 
 SPEC = """\
   searchSpace: {convNet: {layers: {initial: 2, max: 2}}}

@@ -10,7 +10,8 @@ import pytest
 
 from tests.integration.controller_process import ControllerProcess
 from tests.integration.prometheus_text import check_with_promtool, scrape, series, url_in, value
-from tests.integration.test_trial_service import Client, code_of
+from tests.integration.test_trial_service import code_of
+from tests.integration.trial_client import Client
 
 SPEC = """\
   searchSpace: {convNet: {layers: {initial: 2, max: 2}}}

@@ -9,7 +9,8 @@ from nas_api.rpc import trials_pb2 as pb
 from nas_api.rpc import trials_pb2_grpc as rpc
 
 from tests.integration.controller_process import ControllerProcess
-from tests.integration.test_trial_service import Client, code_of
+from tests.integration.test_trial_service import code_of
+from tests.integration.trial_client import Client
 
 SPEC = """\
   searchSpace: {convNet: {layers: {initial: 2, max: 2}}}

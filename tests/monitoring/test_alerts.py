@@ -18,7 +18,7 @@ import pytest
 from tests.cluster.waiting import wait_for
 from tests.integration.controller_process import ControllerProcess
 from tests.integration.test_controller_storage import fill, suspend
-from tests.integration.test_trial_service import Client
+from tests.integration.trial_client import Client
 from tests.monitoring.pace import quick_rules
 from tests.monitoring.prometheus import Alert, Prometheus, Target, needs_prometheus, running_prometheus
 
