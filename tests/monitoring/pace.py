@@ -2,7 +2,6 @@
 
 import re
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -29,12 +28,6 @@ def quick_rules(directory: Path) -> Path:
     file = directory / "rules.yaml"
     file.write_text(yaml.safe_dump(rules))
     return file
-
-
-def alerts_of_rules() -> dict[str, Any]:
-    """The alerts of the chart by their names."""
-    rules = yaml.safe_load((CHART / "files" / "rules.yaml").read_text())
-    return {rule["alert"]: rule for group in rules["groups"] for rule in group["rules"] if "alert" in rule}
 
 
 def _quick(duration: str, least: float = 0.0) -> str:

@@ -6,6 +6,7 @@ time, to a search each. What only an operator can tell is in tests/control_plane
 
 import json
 import math
+import re
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
@@ -230,6 +231,9 @@ def test_every_alert_fires_in_its_trouble_alone_and_clears_when_that_is_mended(
     expected = {(trouble.name, alert) for trouble in troubles for alert in trouble.alerts}
 
     wait_for(lambda: fired(prometheus) >= expected, f"the alerts {expected} to fire", 120)
+    for (search, _), alert in firing(prometheus).items():
+        assert f"default/{search}" in alert.annotations["summary"]
+        assert not re.search(r"error expanding|%!|<no value>", alert.annotations["description"])
     for trouble in troubles:
         trouble.mend()
     wait_for(lambda: not firing(prometheus), "all alerts to clear", 120)
