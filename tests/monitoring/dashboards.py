@@ -68,7 +68,7 @@ def queries(name: str, chosen: Mapping[str, str]) -> list[Query]:
     found = []
     for key, variable in variables.items():
         if variable["type"] == "query":
-            [(metric, label)] = re.findall(r"^label_values\((.*), (\w+)\)$", variable["query"]["query"])
+            [(metric, label)] = re.findall(r"^label_values\((.*), (\w+)\)$", variable["query"])
             found.append(Query(f"variable {key}", _filled(f"count by ({label}) ({metric})", values), instant=True))
     for panel in panels(name):
         for target in panel.get("targets", ()):

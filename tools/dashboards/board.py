@@ -103,7 +103,7 @@ def values_of(name: str, label: str, metric: str, *, many: bool = True, pattern:
         builders.QueryVariable(name)
         .label(label)
         .datasource(DATASOURCE)
-        .query({"query": query, "refId": name})
+        .query(query)
         .definition(query)
         .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
         .sort(VariableSort.ALPHABETICAL_ASC)

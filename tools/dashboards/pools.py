@@ -13,7 +13,7 @@ _BY = "namespace, search, pool"
 _NAME = "{{search}} / {{pool}}"
 _THERE = f"nas_workers{{{POOLS}, {PRESENT}}}"
 _TRAINING = f'nas_workers{{{POOLS}, state=~"busy|draining"}}'
-_TRIALS = f"sum by (%s) (increase(nas_trials_finished_total{{{POOLS}}}[$__range]))"
+_FINISHED = f"(increase(nas_trials_finished_total{{{POOLS}}}[$__range]))"
 
 
 def dashboard() -> Dashboard:
@@ -57,7 +57,7 @@ _TOTALS = Row(
         stat_panel(
             "Cost of a trial",
             "The cost divided by the trials that these workers finished.",
-            f"{hours(_THERE)} * $price / ({_TRIALS % ''} > 0)",
+            f"{hours(_THERE)} * $price / (sum {_FINISHED} > 0)",
             "short",
             decimals=3,
             nothing="no trials",
@@ -88,7 +88,7 @@ _POOLS = Row(
                 "percentunit",
                 steps=((None, BAD), (0.5, WARNING), (0.8, GOOD)),
             ),
-            Column(_TRIALS % _BY, "Trials", decimals=0),
+            Column(f"sum by ({_BY}) {_FINISHED}", "Trials", decimals=0),
             Column(
                 f'sum by ({_BY}) (increase(nas_leases_ended_total{{{POOLS}, reason=~"lost|expired"}}[$__range]))',
                 "Leases lost",

@@ -14,15 +14,20 @@ PRESENT = 'state!="silent"'
 """Selects workers that are there."""
 
 
+def summed(by: str) -> str:
+    """Adds up what has the same labels; without any, everything."""
+    return f"sum by ({by})" if by else "sum"
+
+
 def per_hour(counter: str, by: str) -> str:
     """How often something happens in an hour."""
-    return f"sum by ({by}) (rate({counter}[$__rate_interval])) * 3600"
+    return f"{summed(by)} (rate({counter}[$__rate_interval])) * 3600"
 
 
 def mean(histogram: str, selector: str, by: str = "") -> str:
     """Mean of what a histogram has observed lately, where it has observed anything."""
     total, count = (
-        f"sum by ({by}) (rate({histogram}_{part}{{{selector}}}[$__rate_interval]))" for part in ("sum", "count")
+        f"{summed(by)} (rate({histogram}_{part}{{{selector}}}[$__rate_interval]))" for part in ("sum", "count")
     )
     return f"{total} / ({count} > 0)"
 
@@ -44,4 +49,4 @@ def hours(workers: str, by: str = "") -> str:
 
     A sum over time, not a mean of it: pools come and go.
     """
-    return f"sum by ({by}) (sum_over_time({workers}[$__range:$__interval])) * $__interval_ms / 3600000"
+    return f"{summed(by)} (sum_over_time({workers}[$__range:$__interval])) * $__interval_ms / 3600000"
