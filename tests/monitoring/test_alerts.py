@@ -45,6 +45,7 @@ class Trouble:
     alerts: ClassVar[tuple[str, ...]]
     lease: ClassVar[str] = "3s"
     trials: ClassVar[int] = 10_000
+    seconds: ClassVar[float] = 1
 
     directory: Path
     controller: ControllerProcess = field(init=False)
@@ -68,12 +69,17 @@ class Trouble:
         self.client = Client(self.controller)
 
     def train(self, trials: int, accuracy: Callable[[int], float] = lambda _: 0.5) -> None:
-        """Trains so many architectures, each in a second. `accuracy`: what comes of a width."""
+        """Trains so many architectures, each in `seconds`. `accuracy`: what comes of a width."""
         self.client.register()
         for _ in range(trials):
             assignment = self.client.lease().assignment
             [width] = json.loads(assignment.architecture)["decisions"]
-            self.client.complete(assignment.lease, accuracy=accuracy(width["value"]), train_seconds=1, device_seconds=1)
+            self.client.complete(
+                assignment.lease,
+                accuracy=accuracy(width["value"]),
+                train_seconds=self.seconds,
+                device_seconds=self.seconds,
+            )
 
     def begin(self) -> None:
         raise NotImplementedError
@@ -128,8 +134,14 @@ class Collapsing(Trouble):
     """One architecture is so much better than all others that the policy proposes nothing else."""
 
     alerts = ("NASEntropyCollapsed",)
+    lease = "10m"
+    seconds = 3600
 
     def begin(self) -> None:
+        """Another worker trains all the while: however long this takes here, there are completions to come."""
+        self.client.register("other")
+        self.client.lease("other")
+        self.train(3)  # the rest of its batch
         while self.entropy() > 0.03:
             continue
 
