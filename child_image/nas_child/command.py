@@ -10,13 +10,13 @@ import sys
 from pathlib import Path
 
 from nas_api.certificates import CertificatesError
+from nas_api.logs import LOG_FORMAT_VARIABLE, LOG_FORMATS, configure_logging, default_format
 from nas_api.manifest import ManifestError, load_manifest
 
 from nas_child import process_tree
 from nas_child.controller_client import ControllerClient
 from nas_child.data.cache import default_cache
 from nas_child.fork_server_client import ForkServerClient, UnusableError
-from nas_child.log_format import configure_logging
 from nas_child.worker import Worker, WorkerSettings
 
 logger = logging.getLogger("nas_child")
@@ -90,7 +90,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="S",
         help="how long giving back the architecture may take after SIGTERM (default: %(default)s)",
     )
-    parser.add_argument("--log-format", choices=["text", "json"], default="text", help="(default: %(default)s)")
+    parser.add_argument(
+        "--log-format",
+        choices=LOG_FORMATS,
+        default=default_format(),
+        help=f"of the lines on standard error (default: {LOG_FORMAT_VARIABLE}, or text)",
+    )
     parser.add_argument(
         "--log-level", choices=["DEBUG", "INFO", "WARNING", "ERROR"], default="INFO", help="(default: %(default)s)"
     )

@@ -243,7 +243,11 @@ class Worker:
         )
 
     def _log(self, run: TrialRun, end: End, previous: TrialRun | None) -> None:
-        fields: dict[str, Any] = {"trial": run.assignment.trial_id, "seconds": round(run.seconds, 3)}
+        fields: dict[str, Any] = {
+            "trial": run.assignment.trial_id,
+            "lease": run.assignment.lease,
+            "seconds": round(run.seconds, 3),
+        }
         if run.assignment.HasField("final_training"):
             fields["final_training"] = run.assignment.final_training.training
         if run.first_step_at is not None and previous is not None and previous.returned_at is not None:

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from nas_api.certificates import CertificatesError
+from nas_api.logs import LOG_FORMAT_VARIABLE, LOG_FORMATS, configure_logging, default_format
 from nas_api.manifest import ManifestError, load_manifest
 
 from nas_controller.engine import Engine
@@ -20,6 +21,7 @@ from nas_controller.journal.journal import JournalError, JournalInUseError, Stor
 from nas_controller.journal.sqlite import SqliteJournal
 from nas_controller.metrics.endpoint import MetricsEndpoint
 from nas_controller.metrics.server import DEFAULT_PORT, CannotServeMetricsError
+from nas_controller.record_log import log_records
 from nas_controller.service.coordinator import Coordinator
 from nas_controller.service.server import CannotListenError, start_server
 from nas_controller.weight_store import WeightStore
@@ -66,9 +68,15 @@ def main() -> int:
         help=f"serve Prometheus metrics there over plain HTTP, such as :{DEFAULT_PORT} on all addresses "
         f"(default: {_METRICS_LISTEN}, or not at all)",
     )
+    parser.add_argument(
+        "--log-format",
+        choices=LOG_FORMATS,
+        default=default_format(),
+        help=f"of the lines on standard error (default: {LOG_FORMAT_VARIABLE}, or text)",
+    )
     parser.add_argument("--log-level", default="INFO", choices=["DEBUG", "INFO", "WARNING", "ERROR"])
     options = parser.parse_args()
-    logging.basicConfig(level=options.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    configure_logging(options.log_format, options.log_level)
     gc.set_threshold(*_COLLECT_AFTER)
     try:
         manifest = load_manifest(options.manifest)
@@ -80,6 +88,7 @@ def main() -> int:
             signal.signal(signal.SIGCHLD, signal.SIG_IGN)
             weights = WeightStore(options.state / "weights")
             metrics = MetricsEndpoint(manifest, options.metrics_listen)
+            journal.observe(log_records)
             metrics.observe(journal)
             engine = Engine(manifest, journal, runner, weights=weights)
             asyncio.run(_serve(engine, runner, weights, metrics, options))

@@ -1,28 +1,15 @@
-"""The log: on standard error, as text for people or as JSON, a line an entry."""
+"""The log of the operator, see `nas_api.logs`, without what kopf tells of its own."""
 
 import logging
-import sys
 
-from pythonjsonlogger.json import JsonFormatter
+from nas_api.logs import configure_logging
 
 from nas_operator.settings import Settings
 
 
 def configure_logs(settings: Settings) -> None:
     """Sets the log up as `settings` says."""
-    handler = logging.StreamHandler(sys.stderr)
-    if settings.log_format == "json":
-        handler.setFormatter(
-            JsonFormatter(
-                "{asctime}{levelname}{name}{message}",
-                style="{",
-                datefmt="%Y-%m-%dT%H:%M:%S%z",
-                rename_fields={"asctime": "time", "levelname": "level", "name": "logger"},
-            )
-        )
-    else:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(level=settings.log_level, handlers=[handler], force=True)
+    configure_logging(settings.log_format, settings.log_level)
     if settings.log_level != "DEBUG":
         # Kopf tells of every event that it passes on; urllib3 of every connection that it makes anew.
         for library in ("kopf", "urllib3", "aiohttp"):

@@ -306,5 +306,5 @@ def test_logs_can_be_read_by_machines(space: Namespace, tmp_path: Path) -> None:
         entries = [json.loads(line) for line in operator.log.read_text().splitlines()]
     [made] = [entry for entry in entries if "create Job" in entry["message"]]
     assert made["search"] == f"{space.name}/digits"
-    assert made["level"] == "INFO"
+    assert made["level"] == "info"
     assert "PRIVATE KEY" not in operator.log.read_text()

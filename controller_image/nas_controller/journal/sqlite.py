@@ -81,7 +81,7 @@ class SqliteJournal(SqliteReader, Journal):
         self._closing = False
         self._failure: JournalError | None = None
         self._problem = ""
-        self._observer: Committed | None = None
+        self._observers: tuple[Committed, ...] = ()
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
 
@@ -99,11 +99,11 @@ class SqliteJournal(SqliteReader, Journal):
         return durable
 
     def observe(self, committed: Committed) -> None:
-        """Tells `committed` of all commits that follow, in the thread that writes, and before those who wait for them.
+        """Tells `committed`, too, of all commits that follow: in the thread that writes, before who waits for them.
 
         What it raises is logged, and changes nothing.
         """
-        self._observer = committed
+        self._observers += (committed,)
 
     def problem(self) -> str:
         """See `Journal`."""
@@ -176,19 +176,18 @@ class SqliteJournal(SqliteReader, Journal):
             with self._changed:
                 self._changed.wait_for(lambda: self._closing, timeout=delay)
             delay = min(2 * delay, _LONGEST_RETRY_SECONDS)
-        self._tell_observer(group, time.perf_counter() - began)
+        self._tell_observers(group, time.perf_counter() - began)
         self._problem = ""
         for write in group:
             write.durable.set_result(None)
 
-    def _tell_observer(self, group: list[_Write], seconds: float) -> None:
+    def _tell_observers(self, group: list[_Write], seconds: float) -> None:
         records = [record for write in group for record in write.records]
-        if self._observer is None or not records:
-            return
-        try:
-            self._observer(records, seconds)
-        except Exception:
-            logger.exception("who observes %s failed", self._name)
+        for observer in self._observers if records else ():
+            try:
+                observer(records, seconds)
+            except Exception:
+                logger.exception("who observes %s failed", self._name)
 
     def _commit(self, group: list[_Write]) -> None:
         db = self._writer

@@ -58,6 +58,11 @@ class _Waiter:
             self.granted.set_result(grant)
 
 
+def log_fields(lease: Lease) -> dict[str, object]:
+    """What tells a lease in the log."""
+    return {"trial": lease.trial, "lease": lease.token, "worker": lease.worker}
+
+
 def wanted_trials(engine: Engine, waiting: int) -> int:
     """Trials that should be pending: one for each worker that is `waiting`, and with many workers some in reserve.
 
@@ -115,7 +120,8 @@ class Coordinator:
             held = self.engine.leases.of_worker(name)
             worker.trial = held.trial if held else 0
             worker.draining, worker.release_now = name in self._drained, self._drained.get(name, False)
-            logger.info("worker %s of pool %s registered on %s", name, pool, device)
+            fields = {"worker": name, "pool": pool, "device": device}
+            logger.info("worker %s of pool %s registered on %s", name, pool, device, extra=fields)
         worker.pool, worker.device, worker.seen_at = pool, device, now
         return worker
 
@@ -161,7 +167,9 @@ class Coordinator:
         previous = self.engine.leases.of_worker(worker.name)
         if previous is not None:
             # A worker trains one architecture at a time: it was started anew and has lost this one.
-            logger.warning("worker %s lost trial %d: it asks for another", worker.name, previous.trial)
+            logger.warning(
+                "worker %s lost trial %d: it asks for another", worker.name, previous.trial, extra=log_fields(previous)
+            )
             self.engine.end_lease(previous, Ending.LOST)
         waiter = _Waiter(worker, request_id, asyncio.get_running_loop().create_future())
         superseded = self._waiters.pop(worker.name, None)  # an earlier try of the same call, say
@@ -308,7 +316,9 @@ class Coordinator:
                 problem = self.engine.journal.problem()
                 logger.warning("%s", problem or "the journal can be written again")
             for lease in self.engine.expire_leases():
-                logger.warning("the lease of worker %s on trial %d expired", lease.worker, lease.trial)
+                logger.warning(
+                    "the lease of worker %s on trial %d expired", lease.worker, lease.trial, extra=log_fields(lease)
+                )
                 self._idle(lease.worker)
             self._forget()
             self.engine.check_budget()  # a second stage is planned when the last results can be read

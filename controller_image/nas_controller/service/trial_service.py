@@ -17,7 +17,7 @@ from nas_controller.engine import Engine
 from nas_controller.leases import Ending, Grant
 from nas_controller.seeding import derived_seed
 from nas_controller.service.authorization import authorize_worker
-from nas_controller.service.coordinator import Coordinator, Worker
+from nas_controller.service.coordinator import Coordinator, Worker, log_fields
 from nas_controller.service.messages import (
     MalformedError,
     check_name,
@@ -189,6 +189,10 @@ class TrialService(rpc.TrialServiceServicer):
             await context.abort(grpc.StatusCode.UNAVAILABLE, f"the weights cannot be kept: {error.strerror}")
             raise AssertionError from error
         if durable is None:
+            logger.warning(
+                "a result of worker %s for trial %d came when another had it", request.worker_id, lease.trial,
+                extra=log_fields(lease),
+            )  # fmt: skip
             return pb.CompleteReply(status=pb.CompleteReply.FENCED)
         self._coordinator.completed(lease.worker)
         await self._coordinator.commits.wrap(durable)
@@ -201,7 +205,10 @@ class TrialService(rpc.TrialServiceServicer):
         self._coordinator.see(request.worker_id)
         lease = self._engine.leases.get(request.lease)
         if lease is not None and lease.worker == request.worker_id:
-            logger.info("worker %s gives trial %d back: %s", lease.worker, lease.trial, request.reason[:253])
+            logger.info(
+                "worker %s gives trial %d back: %s", lease.worker, lease.trial, request.reason[:253],
+                extra=log_fields(lease) | {"lost": request.lost},
+            )  # fmt: skip
             durable = self._engine.end_lease(lease, Ending.LOST if request.lost else Ending.RELEASED)
             self._coordinator.completed(lease.worker)
             await self._coordinator.commits.wrap(durable)
@@ -223,6 +230,7 @@ class TrialService(rpc.TrialServiceServicer):
         return max(_MIN_REPORT_SECONDS, workers / _REPORTS_PER_SECOND)
 
     def _retire(self, worker: Worker, reason: str) -> pb.LeaseReply:
+        logger.info("worker %s goes: %s", worker.name, reason, extra={"worker": worker.name})
         self._coordinator.retire(worker)
         return pb.LeaseReply(retire=pb.Retire(reason=reason))
 

@@ -1,5 +1,6 @@
 """The controller: a StatefulSet of one pod with the journal's volume, and the Service that workers find it by."""
 
+from nas_api.logs import LOG_FORMAT_VARIABLE
 from nas_api.spec import NASSearch
 
 from nas_operator.names import (
@@ -97,7 +98,10 @@ def build_stateful_set(
             f"--listen=0.0.0.0:{CONTROLLER_PORT}",
         ],
         # No argument: an older controller's image would not know it.
-        "env": [{"name": "KUBENAS_METRICS_LISTEN", "value": f":{METRICS_PORT}"}],
+        "env": [
+            {"name": "KUBENAS_METRICS_LISTEN", "value": f":{METRICS_PORT}"},
+            {"name": LOG_FORMAT_VARIABLE, "value": "json"},
+        ],
         "ports": [
             {"name": "tls-grpc", "containerPort": CONTROLLER_PORT, "protocol": "TCP"},
             {"name": "metrics", "containerPort": METRICS_PORT, "protocol": "TCP"},

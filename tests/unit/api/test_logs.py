@@ -1,11 +1,13 @@
 """Lines of a worker's log."""
 
+import io
 import json
 import logging
 import re
+import sys
 
 import pytest
-from nas_child.log_format import configure_logging
+from nas_api.logs import LOG_FORMAT_VARIABLE, configure_logging, default_format
 
 
 @pytest.fixture(autouse=True)
@@ -44,10 +46,38 @@ def test_json_keeps_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
 def test_text_is_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging("text")
     logging.getLogger("nas_child.worker").warning("trial %d is lost", 12, extra={"trial": 12})
-    assert re.fullmatch(r"\S+Z WARNING trial 12 is lost\n", capsys.readouterr().err)
+    assert re.fullmatch(r"\S+Z WARNING nas_child\.worker: trial 12 is lost\n", capsys.readouterr().err)
 
 
 def test_events_below_the_level_are_left_out(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging("text", "WARNING")
     logging.getLogger("nas_child.worker").info("trial 12 ended")
     assert capsys.readouterr().err == ""
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_gets_colours_unless_it_wants_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    def logged() -> str:
+        terminal = _Terminal()
+        monkeypatch.setattr(sys, "stderr", terminal)
+        configure_logging("text")
+        logging.getLogger("nas_child.worker").warning("trial %d is lost", 12)
+        return terminal.getvalue()
+
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert "\x1b[33mtrial 12 is lost\x1b[0m" in logged()
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b" not in logged()
+
+
+def test_the_environment_says_the_format(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(LOG_FORMAT_VARIABLE, raising=False)
+    assert default_format() == "text"
+    monkeypatch.setenv(LOG_FORMAT_VARIABLE, "json")
+    assert default_format() == "json"
+    monkeypatch.setenv(LOG_FORMAT_VARIABLE, "xml")
+    assert default_format() == "text"
