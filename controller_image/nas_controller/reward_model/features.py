@@ -36,6 +36,7 @@ class Features:
     Attributes:
         groups: the names of the groups: the same for the same group of another set of architectures.
         slots: how many slots there are.
+        ordered: whether there are choices on a scale, of more than two points.
     """
 
     def __init__(self, space: Space, proposals: Sequence[Proposal]) -> None:
@@ -53,6 +54,7 @@ class Features:
         for row, each in enumerate(decided):
             self._choices[row, [columns[slot] for slot in each]] = list(each.values())
         self._slots = slots
+        self.ordered = any(self._kinds[slot.kind].ordered and self._kinds[slot.kind].choices > 2 for slot in slots)
         single = len(slots) <= _MOST_SINGLE_SLOTS
         names: list[Hashable] = [slot if single else slot.kind for slot in slots]
         order = list(dict.fromkeys(names))
@@ -64,8 +66,8 @@ class Features:
         """For each group vectors whose squared distances say how far architectures are apart in its slots.
 
         Args:
-            ordinal: choices of a slot are as far apart as they stand in their order, at most 1; otherwise different
-                choices are 1 apart. An architecture that lacks a slot is at least 1 from one that has it.
+            ordinal: choices on a scale are as far apart as they stand there, at most 1; otherwise, and of other kinds,
+                different choices are 1 apart. An architecture that lacks a slot is at least 1 from one that has it.
 
         Returns:
             Tensors of shape [architectures, bits], float64.
@@ -82,7 +84,7 @@ class Features:
         count = 2 if kind.anchor else kind.choices
         chosen = torch.from_numpy(choices).unsqueeze(1)
         absent = (chosen < 0).double()
-        if ordinal:
+        if ordinal and kind.ordered:
             # As many bits as the choice is high: the squared distance of two is the difference, in steps of the scale.
             steps = max(count - 1, 1)
             return torch.cat([(chosen > torch.arange(steps)).double() / steps**0.5, absent], 1)

@@ -47,9 +47,9 @@ class RewardModel:
     A score is the normal quantile of a reward's rank, so that only the order of rewards counts: neither their unit nor
     an exponent nor a tail of networks that learn nothing matters.
 
-    The members are two Gaussian processes, for which choices are names (the Hamming distance) or points on a scale;
-    the marginal likelihood says how far each is believed, so a space of either kind, or both, will do. Each group of
-    slots has a length scale of its own (automatic relevance determination).
+    The members are Gaussian processes. For one, choices are names (the Hamming distance). Where there are choices on a
+    scale there is another, for which these are points on it, and the marginal likelihood says how far each is believed.
+    Each group of slots has a length scale of its own (automatic relevance determination).
     """
 
     def __init__(self, space: Space) -> None:
@@ -65,7 +65,7 @@ class RewardModel:
         """
         features = Features(self._space, finished)
         fitted = []
-        for ordinal in (False, True):
+        for ordinal in (False, True) if features.ordered else (False,):
             distances = torch.stack([squared_distances(each) for each in features.vectors(ordinal=ordinal)])
             likelihood, slopes, noise = _ascend(distances, scores, features.slots)
             member = Member(ordinal, dict(zip(features.groups, slopes.tolist(), strict=True)), noise)

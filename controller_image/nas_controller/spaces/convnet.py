@@ -14,7 +14,7 @@ from nas_api.architectures import (
     MaxPooling,
 )
 
-from nas_controller.spaces.space import Kind, Space, Step, check_type
+from nas_controller.spaces.space import Kind, Space, Step, are_ordered, check_type
 
 _Operation = Convolution | MaxPooling | AveragePooling | BatchNormalization
 
@@ -64,7 +64,11 @@ class ConvNetSpace(Space):
             for kind, _, choices in _FIELDS[layer_type]:
                 self._choices[kind] = getattr(space, choices)
         kinds = [Kind("layerType", len(space.layer_types))] if len(space.layer_types) > 1 else []
-        kinds += [Kind(name, len(choices)) for name, choices in self._choices.items() if len(choices) > 1]
+        kinds += [
+            Kind(name, len(choices), ordered=are_ordered(choices))
+            for name, choices in self._choices.items()
+            if len(choices) > 1
+        ]
         self._has_anchors = space.skip_connections and space.layers.max > 1
         if self._has_anchors:
             kinds.append(Kind("anchor", space.layers.max - 1, anchor=True))

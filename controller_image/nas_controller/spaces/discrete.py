@@ -6,7 +6,7 @@ from nas_api import spec
 from nas_api.architectures import Architecture, Decision, Discrete
 from nas_api.spec.discrete_space import ChoiceValue
 
-from nas_controller.spaces.space import Kind, Space, Step, check_type
+from nas_controller.spaces.space import Kind, Space, Step, are_ordered, check_type
 
 
 class DiscreteSpace(Space):
@@ -23,7 +23,9 @@ class DiscreteSpace(Space):
             for entry in space.choices
             for choice in (entry.choices or (entry,))
         ]
-        self.kinds = tuple(Kind(name, len(values)) for name, values in choices if len(values) > 1)
+        self.kinds = tuple(
+            Kind(name, len(values), ordered=are_ordered(values)) for name, values in choices if len(values) > 1
+        )
         self._steps = {kind.name: Step(index) for index, kind in enumerate(self.kinds)}
         # Decisions are immutable and few: each is made and checked once.
         self._decisions: dict[tuple[str, int], Decision] = {}

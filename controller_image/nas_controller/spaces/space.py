@@ -18,11 +18,14 @@ class Kind:
     for anchor j, each bit a Bernoulli choice; `choices` is then the most anchors that there can be before one. The
     first anchor of an architecture has none before it, and 0 is its only decision: nothing is chosen, but the policy's
     hidden state at that step is what later anchors compare themselves with. A space has at most one kind of anchor.
+
+    With `ordered`, the choices are points on a scale, such as numbers of filters, and stand in its order.
     """
 
     name: str
     choices: int
     anchor: bool = False
+    ordered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,12 @@ class Step:
 
     kind: int
     predecessors: int = 0
+
+
+def are_ordered(values: Sequence[object]) -> bool:
+    """Whether the values of a kind are numbers that only rise, or only fall."""
+    numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
+    return len(numbers) == len(values) and numbers in (sorted(set(numbers)), sorted(set(numbers), reverse=True))
 
 
 class Space(ABC):

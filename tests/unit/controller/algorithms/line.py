@@ -11,8 +11,8 @@ from nas_controller.spaces import Kind, Space, Step
 class Line(Space):
     """`length` decisions, each with the same number of choices."""
 
-    def __init__(self, length: int, choices: int) -> None:
-        self.kinds = tuple(Kind(f"decision{index}", choices) for index in range(length))
+    def __init__(self, length: int, choices: int, *, ordered: bool = True) -> None:
+        self.kinds = tuple(Kind(f"decision{index}", choices, ordered=ordered) for index in range(length))
 
     def depth(self, sampled: int) -> int:
         return 1

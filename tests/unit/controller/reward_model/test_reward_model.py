@@ -66,6 +66,17 @@ def test_the_form_that_fits_the_rewards_is_believed() -> None:
     assert weights[True] > 0.9
 
 
+def test_names_are_never_taken_for_points_on_a_scale() -> None:
+    """Not even when the rewards of a few architectures happen to follow the order in which a manifest lists them."""
+    names = Line(length=4, choices=5, ordered=False)
+    worth = {each: -sum((made - 2.5) ** 2 for made in each.decisions) for each in ALL}
+    known = random.Random(2).sample(ALL, 60)
+    model = RewardModel(names)
+    model.fit(known, normal_scores(np.array([worth[each] for each in known])))
+
+    assert [(member.ordinal, member.weight) for member in model.members] == [(False, 1.0)]
+
+
 def test_it_is_surer_near_what_was_trained_and_near_what_is_in_training() -> None:
     worth = {each: float(each.decisions[0]) for each in ALL}
     known = random.Random(3).sample(ALL, 30)

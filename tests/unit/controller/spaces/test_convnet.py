@@ -90,9 +90,9 @@ def test_the_default_space_decides_height_width_filters_and_inputs_of_each_layer
     space = build_space(spec.SearchSpace())
 
     assert space.kinds == (
-        Kind("filterHeight", 4),
-        Kind("filterWidth", 4),
-        Kind("filters", 4),
+        Kind("filterHeight", 4, ordered=True),
+        Kind("filterWidth", 4, ordered=True),
+        Kind("filters", 4, ordered=True),
         Kind("anchor", 19, anchor=True),
     )
     decisions, _ = walk_at_random(space, 2, 0)

@@ -115,10 +115,10 @@ def test_the_rounds_of_a_repeat_share_their_kinds() -> None:
     )
 
     assert space.kinds == (
-        Kind("depth", 2),
+        Kind("depth", 2, ordered=True),
         Kind("attention", 2),
-        Kind("window", 2),
-        Kind("layers.heads", 2),
+        Kind("window", 2, ordered=True),
+        Kind("layers.heads", 2, ordered=True),
         Kind("layers.gated", 2),
         Kind("layers.gate", 2),
         Kind("tied", 2),

@@ -5,6 +5,7 @@ from collections.abc import Generator
 import pytest
 from nas_api.architectures import Architecture, BatchNormalization, ConvNet, Layer
 from nas_controller.spaces import Kind, Space, Step
+from nas_controller.spaces.space import are_ordered
 
 
 class Chain(Space):
@@ -52,3 +53,19 @@ def test_an_architecture_without_decisions_is_decoded_from_none() -> None:
 def test_decisions_that_make_no_architecture_are_refused(decisions: tuple[int, ...], depth: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Chain().decode(decisions, depth)
+
+
+@pytest.mark.parametrize(
+    ("values", "ordered"),
+    [
+        ((1, 2, 8), True),
+        ((0.5, 0.1), True),
+        ((1, 8, 2), False),
+        ((1, 1.0), False),
+        ((True, False), False),
+        (("small", "large"), False),
+        ((1, "two"), False),
+    ],
+)
+def test_numbers_that_rise_or_fall_are_points_on_a_scale(values: tuple[object, ...], ordered: bool) -> None:
+    assert are_ordered(values) is ordered
