@@ -75,7 +75,9 @@ class Editing(PolicyBased):
         """`count` proposals, best first: new ones as long as there are any."""
         generator = np.random.default_rng(seed)
         if len(self._finished) < self._settings.initial_samples:
-            found = self._new(self._uniform(count, depth, generator))
+            found: list[Proposal] = []
+            for _ in range(_DRAWS):
+                found = self._new([*found, *self._uniform(count - len(found), depth, generator)])
         else:
             found = self._candidates(count, depth, generator)
             if found and self._settings.candidates > 1:
@@ -178,7 +180,7 @@ class Editing(PolicyBased):
         """Makes some steps of advantage-weighted regression, each on a few architectures."""
         settings = self._settings
         proposals, scores = self._remembered(len(self._finished), _REMEMBERED)
-        weights = torch.exp(scores / settings.temperature)
+        weights = torch.softmax(scores / settings.temperature, 0)
         generator = torch.Generator().manual_seed(derived_seed(self._seed, len(self._finished)))
         entropy, norms = None, [0.0]
         for _ in range(settings.policy_steps):

@@ -19,9 +19,9 @@ _FEW_EDITS = 0.6
 class Editor:
     """Draws edits of some parents, never the same twice.
 
-    A parent is drawn by its rank, then decisions of it that are made otherwise: mostly one. The probability of an edit
-    is that of the policy for the decision at its place, given the decisions before, divided by the sum over all edits
-    of the parent, and mixed with a share of uniform ones.
+    A parent is drawn by its rank, the better the likelier, then what of it is decided otherwise: mostly one decision.
+    The probability of an edit is that of the policy for the decision at its place, given the decisions before, divided
+    by the sum over all edits of the parent, and mixed with a share of uniform ones.
     """
 
     def __init__(self, space: Space, policy: LSTMPolicy, parents: Sequence[Proposal], exploration: float) -> None:
@@ -42,6 +42,8 @@ class Editor:
             total = suggested.sum()
             mixed = (1 - exploration) * (suggested / total if total > 0 else uniform) + exploration * uniform
             self._edits.append((alternatives.decisions, mixed.cumsum()))
+        weights = (1 - _BEST_FIRST) ** np.arange(len(parents))
+        self._likely = weights / weights.sum()
         self._drawn: set[tuple[int, frozenset[int]]] = set()
 
     def draw(self, count: int, depth: int, generator: np.random.Generator) -> list[Proposal]:
@@ -50,7 +52,7 @@ class Editor:
         Where an edit, or another depth, asks for decisions that the parent lacks, they are random.
         """
         proposals = []
-        ranks = np.minimum(generator.geometric(_BEST_FIRST, count), len(self._parents)) - 1
+        ranks = generator.choice(len(self._parents), count, p=self._likely)
         numbers = generator.geometric(_FEW_EDITS, count)
         for rank, number in zip(ranks.tolist(), numbers.tolist(), strict=True):
             edits, cumulative = self._edits[rank]

@@ -31,16 +31,22 @@ class Features:
     with which layer 5 takes layer 2 with the same bit. A slot that an architecture does not have, since it is shallower
     or decided otherwise before, differs from every choice.
 
-    Slots are in groups that share a length scale: each slot by itself in a small space, else all those of a kind.
+    Slots are in groups that share a length scale: each slot by itself, or all those of a kind.
 
     Attributes:
         groups: the names of the groups: the same for the same group of another set of architectures.
         slots: how many slots there are.
         ordered: whether there are choices on a scale, of more than two points.
+        single: whether each slot is a group by itself.
     """
 
-    def __init__(self, space: Space, proposals: Sequence[Proposal]) -> None:
+    def __init__(self, space: Space, proposals: Sequence[Proposal], *, single: bool | None = None) -> None:
         """Traces `proposals`.
+
+        Args:
+            space: that they are of.
+            proposals: architectures.
+            single: whether each slot is a group by itself. None: if there are few slots.
 
         Raises:
             ValueError: one of them is not of this space.
@@ -55,8 +61,8 @@ class Features:
             self._choices[row, [columns[slot] for slot in each]] = list(each.values())
         self._slots = slots
         self.ordered = any(self._kinds[slot.kind].ordered and self._kinds[slot.kind].choices > 2 for slot in slots)
-        single = len(slots) <= _MOST_SINGLE_SLOTS
-        names: list[Hashable] = [slot if single else slot.kind for slot in slots]
+        self.single = len(slots) <= _MOST_SINGLE_SLOTS if single is None else single
+        names: list[Hashable] = [slot if self.single else slot.kind for slot in slots]
         order = list(dict.fromkeys(names))
         self._groups = np.array([order.index(name) for name in names], dtype=np.int64)
         self.groups: tuple[Hashable, ...] = tuple(order)

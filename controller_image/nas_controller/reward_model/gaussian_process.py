@@ -55,6 +55,7 @@ class RewardModel:
     def __init__(self, space: Space) -> None:
         self._space = space
         self.members: list[Member] = []
+        self._single: bool | None = None
 
     def fit(self, finished: Sequence[Proposal], scores: Tensor) -> None:
         """Finds length scales and noise by ascent of the marginal likelihood, coordinate by coordinate.
@@ -64,6 +65,7 @@ class RewardModel:
             scores: theirs, shape [finished], float64.
         """
         features = Features(self._space, finished)
+        self._single = features.single
         fitted = []
         for ordinal in (False, True) if features.ordered else (False,):
             distances = torch.stack([squared_distances(each) for each in features.vectors(ordinal=ordinal)])
@@ -90,7 +92,7 @@ class RewardModel:
                 them ("kriging believer", Ginsbourger et al. 2010).
             candidates: at least one architecture.
         """
-        features = Features(self._space, [*finished, *pending, *candidates])
+        features = Features(self._space, [*finished, *pending, *candidates], single=self._single)
         known, open_ = len(finished), len(finished) + len(pending)
         mean = scores.mean()
         predictions = []

@@ -1,19 +1,23 @@
 """`Editing`: edits of what is good, chosen by what is expected of them, and never the same architecture twice."""
 
 import random
+from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 
+import numpy as np
 import pytest
 import torch
 from nas_api import spec
 from nas_controller.algorithms import Editing, build_algorithm
+from nas_controller.algorithms.editor import Editor
 from nas_controller.learner import Learner
+from nas_controller.policy import LSTMPolicy
 from nas_controller.proposal import Proposal, Rewarded
 from nas_controller.spaces import ConvNetSpace, Space
 
 from .landscape import OPTIMUM, SPACE, value
-from .line import LINE
+from .line import LINE, Line
 
 torch.set_num_threads(1)
 
@@ -89,6 +93,43 @@ def test_the_first_architectures_are_random() -> None:
 
     assert algorithm.propose(10, 1, seed=1) != build(initial_samples=50, seed=5).propose(10, 1, seed=2)
     assert algorithm.propose(10, 1, seed=1) == build(initial_samples=50, seed=5).propose(10, 1, seed=1)
+
+
+def test_nothing_is_repeated_among_the_first_architectures() -> None:
+    for seed in range(20):
+        algorithm = build(LINE, initial_samples=60)
+        first: list[Proposal] = []
+        for number in range(15):
+            proposals = algorithm.propose(4, 1, seed=100 * seed + number)
+            algorithm.recorded(proposals)
+            first += proposals
+        assert len(set(first)) == 60  # of 125
+
+
+@pytest.mark.parametrize("count", [4, 20])
+def test_the_better_an_architecture_the_likelier_it_is_edited(count: int) -> None:
+    """So far apart are the parents that each edit has one that it is nearest to."""
+    space = Line(length=20, choices=200)
+    parents = [Proposal((rank,) * 20, 1) for rank in range(count)]
+    policy = LSTMPolicy(space, spec.Policy(), torch.Generator().manual_seed(1))
+    edits = Editor(space, policy, parents, exploration=1.0).draw(2000, 1, np.random.default_rng(1))
+
+    edited = Counter(Counter(edit.decisions).most_common(1)[0][0] for edit in edits)
+
+    assert edited[0] > edited[count - 1]
+    assert sum(edited[rank] for rank in range((count + 1) // 2)) > 1.2 * sum(
+        edited[rank] for rank in range(count // 2, count)
+    )
+
+
+def test_a_tiny_temperature_is_no_accident() -> None:
+    algorithm = build(temperature=1e-6)
+    for number in range(30):
+        proposals = algorithm.propose(2, 1, seed=number)
+        algorithm.recorded(proposals)
+        algorithm.learn(algorithm.snapshot(), [Rewarded(each, value(each.decisions)) for each in proposals])
+
+    assert algorithm.snapshot().isfinite().all()
 
 
 def test_the_unit_of_rewards_does_not_matter() -> None:

@@ -12,6 +12,7 @@ from nas_controller.reward_model import Features, RewardModel, by_expected_impro
 from nas_controller.reward_model.features import squared_distances
 from nas_controller.reward_model.gaussian_process import Prediction
 from nas_controller.spaces import ConvNetSpace
+from nas_controller.spaces.neighbors import random_proposal
 
 from ..algorithms.line import Line
 
@@ -144,6 +145,21 @@ def test_layers_and_bits_of_anchors_that_only_one_network_has_count_as_different
     # The third layer's filter height, and whether it takes the first, and the second.
     total = sum(squared_distances(each) for each in features.vectors(ordinal=False))
     assert float(total[0, 1]) == pytest.approx(3 * 1.0)
+
+
+def test_length_scales_hold_for_deeper_networks_whose_slots_are_many() -> None:
+    """At a step of the depth schedule what was learnt of the layers that there were goes on to count."""
+    space = ConvNetSpace(spec.ConvNetSpace(layers=spec.DepthSchedule(initial=4, max=8)))
+    generator = random.Random(1)
+    shallow = [random_proposal(space, 4, generator) for _ in range(30)]
+    deep = [random_proposal(space, 8, generator) for _ in range(5)]
+    fitted_to = Features(space, shallow)
+
+    groups = Features(space, [*shallow, *deep], single=fitted_to.single).groups
+
+    assert fitted_to.single
+    assert not Features(space, deep).single
+    assert set(fitted_to.groups) < set(groups)
 
 
 def test_candidates_come_in_the_order_of_expected_improvement_each_given_those_before() -> None:
