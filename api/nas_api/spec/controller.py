@@ -140,11 +140,6 @@ class Algorithm(SpecModel):
     editing: Editing = Editing()
     """With `type: Editing`."""
 
-    @property
-    def is_policy_gradient(self) -> bool:
-        """Whether it learns by a gradient that is averaged over a batch."""
-        return self.type in ("REINFORCE", "ActorCritic", "PPO")
-
 
 class Parallelism(SpecModel):
     """The parameter-server scheme (paper, section 3.2): S shards, K controller replicas, m architectures each."""
@@ -156,7 +151,8 @@ class Parallelism(SpecModel):
     fill, so that no worker waits for another."""
     batch_size: Literal["auto"] | Annotated[int, Ge(1), Le(1000)] = "auto"
     """m: architectures of one replica, which are learnt from together: their rewards make one gradient. `auto`: the
-    paper's 8 for policy gradients, 1 for algorithms that learn from each result by itself."""
+    paper's 8 for REINFORCE, 2 for ActorCritic and PPO, whose value head says what a reward is compared with, 1 for
+    algorithms that learn from each result by itself."""
     gradients_per_update: int = Field(default=1, ge=1, le=1000)
     """Gradients gathered by the shards before they apply one update."""
     max_version_lag: int | None = Field(default=None, ge=0, le=100_000)
@@ -227,5 +223,5 @@ class Controller(SpecModel):
         """m: `parallelism.batchSize`, or what `auto` stands for with this algorithm."""
         size = self.parallelism.batch_size
         if size == "auto":
-            return 8 if self.algorithm.is_policy_gradient else 1
+            return {"REINFORCE": 8, "ActorCritic": 2, "PPO": 2}.get(self.algorithm.type, 1)
         return size
