@@ -155,11 +155,8 @@ class FinalTrainings:
         number = training.planned.training
         before = self._ledger.best_trainings().get(training.planned.trial)
         counts = record.reward is not None and counts_before(record.reward, number, before)
-        if self._weights is not None and lease is not None:
-            if counts and record.weights_bytes:
-                self._weights.keep(lease, number)
-            else:
-                self._weights.discard(lease)
+        if self._weights is not None and lease is not None and counts and record.weights_bytes:
+            self._weights.keep(lease, number)
         self._ledger.finish(training, without_series(record))
         written = self._journal.write(
             FinalTrainingFinished(
@@ -177,10 +174,15 @@ class FinalTrainings:
                 at=record.finished_at,
             )
         )
-        if counts and before is not None:
-            written.add_done_callback(lambda done: self._remove(before.planned.training, done))
+        beaten = before.planned.training if counts and before is not None else None
+        written.add_done_callback(lambda done: self._tidy(lease, beaten, done))
         return written
 
-    def _remove(self, training: int, written: "Future[None]") -> None:
-        if written.exception() is None and self._weights is not None:
-            self._weights.remove(training)
+    def _tidy(self, lease: str | None, beaten: int | None, written: "Future[None]") -> None:
+        """Forgets what nobody needs once a result is durable: before that, its worker may have to bring it again."""
+        if written.exception() is not None or self._weights is None:
+            return
+        if lease is not None:
+            self._weights.discard(lease)
+        if beaten is not None:
+            self._weights.remove(beaten)

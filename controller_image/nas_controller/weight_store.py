@@ -23,7 +23,7 @@ def kept_file(directory: Path, training: int) -> Path:
 
 
 class WeightStore:
-    """A directory with the files of final trainings. Not thread-safe but for `verify`."""
+    """A directory with the files of final trainings. Not thread-safe but for `verify`, `discard` and `remove`."""
 
     def __init__(self, directory: Path) -> None:
         """`directory` is made when there is something to keep."""
@@ -79,8 +79,17 @@ class WeightStore:
         return whole.stat().st_size if whole.exists() else 0
 
     def keep(self, token: str, training: int) -> None:
-        """What came under a lease is that of a training from now on."""
-        self._file(token, _WHOLE).replace(kept_file(self._directory, training))
+        """What came under a lease is that of a training from now on.
+
+        It stays under the lease, too, until it is discarded: if the controller is killed before the result is durable,
+        the worker brings its result again.
+        """
+        whole, kept = self._file(token, _WHOLE), kept_file(self._directory, training)
+        kept.unlink(missing_ok=True)
+        try:
+            kept.hardlink_to(whole)
+        except OSError:  # a file system without hard links: there a kill costs the training
+            whole.replace(kept)
         descriptor = os.open(self._directory, os.O_RDONLY)
         try:
             os.fsync(descriptor)

@@ -3,7 +3,9 @@
 import hashlib
 import math
 import shutil
+import sqlite3
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -46,6 +48,7 @@ class Controller(DrivenEngine):
     """An engine with its journal and its weights in a directory."""
 
     def __init__(self, search: NASSearch, directory: Path) -> None:
+        self.directory = directory
         self.weights = WeightStore(directory / "weights")
         super().__init__(search, journal(directory / "journal.sqlite"), self.weights)
         self.settle()
@@ -76,16 +79,14 @@ class Controller(DrivenEngine):
         self.finish(lease, accuracy, weights)
         return lease
 
+    def upload(self, lease: Lease, weights: bytes) -> None:
+        self.weights.receive(lease.token, 0, weights, len(weights))
+        assert self.weights.verify(lease.token, len(weights), hashlib.sha256(weights).hexdigest())
+
     def finish(self, lease: Lease, accuracy: float | None, weights: bytes = b"") -> bool:
         if weights:
-            self.weights.receive(lease.token, 0, weights, len(weights))
-            assert self.weights.verify(lease.token, len(weights), hashlib.sha256(weights).hexdigest())
-        if accuracy is None:
-            result = TrialResult(TrialState.FAILED, reason="NonFiniteMetric", message="val_loss is nan at step 1")
-        else:
-            measured = (Measurement(1, {"val_accuracy": accuracy, "test_accuracy": accuracy / 2}, 1.0),)
-            result = TrialResult(TrialState.SUCCEEDED, measured, weights_bytes=len(weights))
-        durable = self.complete(lease, result)
+            self.upload(lease, weights)
+        durable = self.complete(lease, result_of(accuracy, weights))
         if durable is not None:
             durable.result()
             self.journal.write().result()  # what is to be done when it is durable is done before the next
@@ -97,6 +98,22 @@ class Controller(DrivenEngine):
 
     def kill(self) -> None:
         self.journal.close()
+
+    def kill_before_durable(self, lease: Lease, result: TrialResult, copy: Path) -> None:
+        """Completes a training and is killed while the disk stalls: `copy` is what another controller finds."""
+        with closing(sqlite3.connect(self.directory / "journal.sqlite")) as stall:
+            stall.execute("BEGIN IMMEDIATE")
+            durable = self.complete(lease, result)
+            shutil.copytree(self.directory, copy)
+            assert durable is None or not durable.done()
+        self.kill()
+
+
+def result_of(accuracy: float | None, weights: bytes = b"") -> TrialResult:
+    if accuracy is None:
+        return TrialResult(TrialState.FAILED, reason="NonFiniteMetric", message="val_loss is nan at step 1")
+    measured = (Measurement(1, {"val_accuracy": accuracy, "test_accuracy": accuracy / 2}, 1.0),)
+    return TrialResult(TrialState.SUCCEEDED, measured, weights_bytes=len(weights))
 
 
 def files(directory: Path) -> list[str]:
@@ -219,6 +236,26 @@ def test_of_the_trainings_of_an_architecture_the_files_of_the_best_are_kept(tmp_
     for accuracy, kept in ((0.5, "000001.tar"), (0.7, "000002.tar"), (0.6, "000002.tar")):
         engine.train(accuracy, b"weights")
         assert files(tmp_path) == [kept]
+
+
+@pytest.mark.parametrize(("first", "second", "kept"), [(0.5, 0.7, "000002.tar"), (0.7, 0.5, "000001.tar")])
+def test_a_kill_before_a_result_is_durable_leaves_its_weights_to_the_worker_that_brings_it_again(
+    first: float, second: float, kept: str, tmp_path: Path
+) -> None:
+    search = manifest({"grid": {"learningRate": [0.1, 0.2]}})
+    engine = Controller(search, tmp_path / "killed")
+    engine.search(0.1, 0.4, 0.3, 0.2)
+    lease, other = engine.lease("a"), engine.lease("b")
+    engine.upload(other, b"weights")
+    engine.finish(lease, first, b"weights")
+    engine.kill_before_durable(other, result_of(second, b"weights"), tmp_path / "found")
+
+    engine = Controller(search, tmp_path / "found")
+    assert "000001.tar" in files(tmp_path / "found")
+    assert engine.weights.size(other.token) == len(b"weights")
+    assert engine.complete(other, result_of(second, b"weights")) is not None
+    engine.settle()
+    assert files(tmp_path / "found") == [kept]
 
 
 def test_weights_are_needed_only_of_a_training_that_is_better_than_those_before(tmp_path: Path) -> None:
@@ -381,6 +418,20 @@ class Stage(RuleBasedStateMachine):
         if self.engine.finish(lease, accuracy, b"x" * lease.training):
             assert lease.training not in self.accepted
             self.accepted[lease.training] = accuracy
+
+    @precondition(lambda self: self.leases)
+    @rule(data=st.data(), accuracy=st.none() | st.sampled_from([0.2, 0.5, 0.7]))
+    def complete_and_be_killed_before_it_is_durable(self, data: st.DataObject, accuracy: float | None) -> None:
+        lease = data.draw(st.sampled_from(self.leases))
+        weights = b"x" * lease.training
+        self.engine.upload(lease, weights)
+        held = self.engine.leases.get(lease.token) is not None and self.engine.wants(lease)
+        found = self.directory.with_name(self.directory.name + "+")
+        self.engine.kill_before_durable(lease, result_of(accuracy, weights), found)
+        shutil.rmtree(self.directory)
+        found.rename(self.directory)
+        self.engine = Controller(manifest(self.final), self.directory)
+        assert not held or self.engine.weights.size(lease.token) == len(weights)
 
     @precondition(lambda self: len(self.engine.leases))
     @rule(data=st.data(), ending=st.sampled_from([Ending.LOST, Ending.RELEASED, Ending.EXPIRED]))

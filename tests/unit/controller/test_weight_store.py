@@ -32,8 +32,21 @@ def test_what_was_sent_whole_is_kept_under_the_number_of_its_training(tmp_path: 
     store.keep("lease", 7)
 
     assert kept_file(tmp_path / "weights", 7).read_bytes() == DATA
+    assert store.size("lease") == len(DATA)  # the controller may be killed before the result is durable
+    store.discard("lease")
     assert files(tmp_path / "weights") == ["000007.tar"]
     assert store.size("lease") == 0
+
+
+def test_a_file_system_without_hard_links_keeps_it_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def link(*_: object) -> None:
+        raise PermissionError("Operation not permitted")  # as of vfat
+
+    monkeypatch.setattr("os.link", link)
+    store = WeightStore(tmp_path)
+    assert sent(store, "lease")
+    store.keep("lease", 7)
+    assert kept_file(tmp_path, 7).read_bytes() == DATA
 
 
 @given(offsets=st.lists(st.integers(0, len(DATA)), max_size=20))
