@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from nas_api.spec import NASSearchSpec
 
-from nas_controller.early_stopping import build_early_stopping
+from nas_controller.early_stopping import SPARED, build_early_stopping
 from nas_controller.first_trainings import FirstTrainings
 from nas_controller.journal.journal import (
     FactLearned,
@@ -146,11 +146,12 @@ class Trials:
         """
         if self._stopping is None or is_of_first_training(lease.token):
             return False, self._journal.write()
-        spared = self._stopping.spared
+        before = self._stopping.spared
         points = self._stopping.report(lease.trial, measurements)
         records: list[Record] = [TrialReported(lease.token, lease.trial, points)] if points else []
-        if self._stopping.spared != spared and self._stopping.spared is not None:
-            records.append(FactLearned("early_stopping", self._stopping.remark))
+        spared = self._stopping.spared
+        if spared != before and spared is not None:
+            records += [FactLearned("early_stopping", self._stopping.remark), FactLearned(SPARED, str(spared))]
         return self._stopping.stops(lease.trial), self._journal.write(*records)
 
     def _get(self, lease: Lease) -> OpenTrial:

@@ -12,6 +12,7 @@ from nas_controller.early_stopping.extrapolation import CurveExtrapolationRule
 from nas_controller.early_stopping.median import MedianRule
 from nas_controller.early_stopping.rule import StoppingRule
 from nas_controller.journal.journal import JournalReader, Measurement, Recovered, ReportedPoint, TrialState
+from nas_controller.leases import is_of_first_training
 
 logger = logging.getLogger(__name__)
 
@@ -21,6 +22,9 @@ _PAGE = 1000  # trials that are read from the journal at once
 LONGEST_RUN = 20
 """Trials stopped in a row after which one is trained to its end, whatever the rule says: it is measured against such
 trials, and would know nothing of a search that has changed since the last of them."""
+
+SPARED = "early_stopping_spared"
+"""The fact in the journal that has the number of the trial that was spared last."""
 
 
 class EarlyStopping:
@@ -43,15 +47,19 @@ class EarlyStopping:
 
     def recover(self, journal: JournalReader, recovered: Recovered) -> None:
         """Goes to where the journal stands."""
+        # Before the results: if its own is among them, it is spared no more.
+        self._spared = int(recovered.facts[SPARED]) if SPARED in recovered.facts else None
+        cheap = {first.trial for first in journal.first_trainings() if not first.promoted}
         after = 0
         while page := journal.finished(after=after, limit=_PAGE, measurements=True):
             for record in page:
-                if record.replay_of is None and record.reward is not None:
-                    self.finish(record.sampled.trial, record.state, record.reward, record.measurements)
+                trial = record.sampled.trial
+                if record.replay_of is None and record.reward is not None and trial not in cheap:
+                    self.finish(trial, record.state, record.reward, record.measurements)
             after = page[-1].sequence
         for lease in recovered.leases:
-            if lease.training:  # a final training: its trial has its result, and its curve is known
-                continue
+            if lease.training or is_of_first_training(lease.lease):
+                continue  # a final training, whose trial has its result, or a cheap first one, which is not judged
             self.begin(lease.trial, lease.lease)
             for point in recovered.reports.get(lease.trial, ()):
                 self._curves[lease.trial].add(point)
