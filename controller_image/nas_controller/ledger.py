@@ -4,6 +4,7 @@ Pure state, without clock, files or threads. The rules of the parameter-server s
 the order of things are here: K replicas, batches of m, and the bound on the version lag.
 """
 
+from bisect import bisect
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -131,7 +132,9 @@ class Ledger:
 
     def _put_back(self, trial: OpenTrial) -> None:
         batch = self._batches[trial.sampled.batch]
-        batch.pending.appendleft(trial)
+        # In the order of their numbers, as after a restart.
+        place = bisect([each.sampled.trial for each in batch.pending], trial.sampled.trial)
+        batch.pending.insert(place, trial)
         self._with_pending[batch.number] = batch
         self.pending += 1
 

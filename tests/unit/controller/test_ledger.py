@@ -51,6 +51,19 @@ def test_a_trial_given_back_goes_out_again_before_the_others_of_its_batch() -> N
     assert opened.trials[0].lost == 1
 
 
+def test_trials_given_back_go_out_in_the_order_of_their_numbers_as_after_a_restart() -> None:
+    ledger = Ledger(replicas=None, max_version_lag=None)
+    opened = batch(1, 0, size=3)
+    ledger.add(opened)
+    for trial in opened.trials:
+        ledger.hold(trial, "lease")
+
+    for index in (2, 0, 1):
+        ledger.give_back(opened.trials[index], lost=True)
+
+    assert list(opened.pending) == opened.trials
+
+
 def test_a_trial_given_back_and_not_lost_has_lost_no_attempt() -> None:
     ledger = Ledger(replicas=None, max_version_lag=None)
     opened = batch(1, 0)
