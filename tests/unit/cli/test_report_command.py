@@ -56,7 +56,7 @@ def test_the_replay_of_a_stopped_trial_counts_once_as_a_replay(nas: Nas, replaye
     page = (tmp_path / "report.html").read_text()
     assert "<dt>stopped early</dt><dd>1 " in page
     assert "<dt>replayed</dt><dd>2 " in page
-    assert "2 trials had the architecture of an earlier one and were given its result, which had taken 4.0s" in page
+    assert "2 trials had the architecture of an earlier one, and with it its result, which had taken 4.0s" in page
     assert "1 trial stopped early." in page
 
 
