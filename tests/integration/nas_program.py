@@ -20,6 +20,7 @@ PATIENCE = 120.0  # seconds; only a test that fails waits so long
 NAS = (sys.executable, "-m", "nas_cli")
 # Networks that train in a tenth of a second.
 SPACE = "{layers: {initial: 2, increment: 0, max: 2}, filterHeights: [1, 3], filterWidths: [1, 3], filters: [8]}"
+_CONTROLLER = "  controller: {policy: {hiddenSize: 8}, parallelism: {batchSize: 2, parameterShards: 2}}"
 # A task of a user that trains nothing. With `hold`, a trial waits for that file, and says before which process it is.
 TASK = """\
 import os, time
@@ -140,7 +141,7 @@ class Workplace:
                     f"metadata: {{name: {name}}}",
                     "spec:",
                     f"  searchSpace: {{convNet: {SPACE}}}",
-                    "  controller: {policy: {hiddenSize: 8}, parallelism: {batchSize: 2, parameterShards: 2}}",
+                    *(() if any("controller:" in line for line in lines) else (_CONTROLLER,)),
                     *(lines or ("  trainer: {epochs: 1, dataset: {path: digits}}",)),
                     *(() if any("budget:" in line for line in lines) else (f"  budget: {{maxTrials: {trials}}}",)),
                     "",
