@@ -82,11 +82,18 @@ def _path(schema: Schema, algorithm: str, field: str, text: str) -> str:
 
 
 def build_manifest(
-    contestant: Contestant, choices: Choices, *, seed: int, scale: float = 1.0, exponent: float = 1.0
+    contestant: Contestant,
+    choices: Choices,
+    *,
+    seed: int,
+    scale: float = 1.0,
+    exponent: float = 1.0,
+    failed: float = 0.0,
 ) -> NASSearch:
     """A search by a contestant that never ends by itself.
 
-    The reward is `scale * objective ^ exponent`; the space is Discrete, with the given values of each decision.
+    The reward is `scale * objective ^ exponent`, and `failed` of a trial that fails; the space is Discrete, with
+    the given values of each decision.
 
     Raises:
         ContestantError: a setting is not valid.
@@ -100,7 +107,7 @@ def build_manifest(
             "searchSpace": {"type": "Discrete", "discrete": {"choices": space}},
             "controller": {"algorithm": {"type": contestant.algorithm}},
             "trainer": {"task": "table:look_up"},
-            "reward": {"metric": METRIC, "scale": scale, "exponent": exponent},
+            "reward": {"metric": METRIC, "scale": scale, "exponent": exponent, "failedTrial": {"reward": failed}},
             "budget": {"maxTrials": "unlimited", "maxConsecutiveFailures": 1_000_000},
             "seed": seed,
         },

@@ -148,7 +148,22 @@ def _search(contestant: Contestant, seed: int) -> Run:
 
 
 def _manifest(setting: Setting, contestant: Contestant, seed: int) -> NASSearch:
-    return build_manifest(contestant, setting.table.choices, seed=seed, scale=setting.scale, exponent=setting.exponent)
+    return build_manifest(
+        contestant,
+        setting.table.choices,
+        seed=seed,
+        scale=setting.scale,
+        exponent=setting.exponent,
+        failed=_reward_of_failed(setting),
+    )
+
+
+def _reward_of_failed(setting: Setting) -> float:
+    """Of a trial whose architecture the table has no objective of: no more than that of any other."""
+    with np.errstate(all="ignore"):
+        rewards = setting.scale * setting.table.columns[setting.objective] ** setting.exponent
+    worst = rewards[np.isfinite(rewards)].min(initial=0.0 if setting.scale > 0 else -1.0)
+    return max(float(worst), -1e9)
 
 
 def _code_digest() -> bytes:

@@ -170,6 +170,12 @@ NASSEARCH_RULES = (
         "self.scale != 0.0 && self.exponent != 0.0",
         "scale and exponent must not be zero: every architecture would have the same reward",
     ),
+    Rule(
+        "spec.reward",
+        "self.scale > 0.0 || self.failedTrial.reward < 0.0",
+        "scale makes rewards negative, and a failed trial would be the best: set failedTrial.reward below the reward "
+        "of any that trains",
+    ),
     *(
         Rule(
             "spec",

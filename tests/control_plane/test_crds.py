@@ -118,6 +118,9 @@ def example(rule: Rule) -> tuple[Object, Object]:
             )
         case "trainer":
             refused, accepted = ({"epochs": epochs, "optimizer": {"warmupEpochs": 3.5}} for epochs in (3, 4))
+        case "reward" if "a failed trial would be the best" in message:
+            negative = both(USER_TASK, at("reward.scale", -1))
+            return negative, both(negative, at("reward.failedTrial.reward", -2))
         case "reward":
             refused, accepted = {"exponent": 0}, {"exponent": 1}
         case "spec" if "constraints need" in message:

@@ -11,7 +11,8 @@ class FailedTrial(SpecModel):
     """What an architecture that cannot be trained is worth."""
 
     reward: float = Field(default=0.0, ge=-1e9, le=1e9)
-    """The reward of a failed trial. It should lie below the reward of any that trains."""
+    """The reward of a failed trial. It should lie below the reward of any that trains, so below zero with a negative
+    `scale`."""
 
 
 class Reward(SpecModel):
@@ -32,7 +33,7 @@ class Reward(SpecModel):
     window: Annotated[int | None, Field(ge=1, le=100_000), NoneAs("all")] = 5
     """How many of the values reported last count. `all`: every one."""
     scale: float = Field(default=1.0, ge=-1e9, le=1e9)
-    """Factor. Not zero."""
+    """Factor. Not zero. A negative one makes rewards negative: `failedTrial.reward` must then be set, too."""
     exponent: float = Field(default=3.0, ge=-100, le=100)
     """Power. Negative for a metric that is better when lower, not zero."""
     failed_trial: FailedTrial = FailedTrial()
@@ -42,6 +43,15 @@ class Reward(SpecModel):
     def _depends_on_the_metric(self) -> Self:
         if self.scale == 0 or self.exponent == 0:
             raise ValueError("scale and exponent must not be zero: every architecture would have the same reward")
+        return self
+
+    @model_validator(mode="after")
+    def _a_failed_trial_is_no_success(self) -> Self:
+        if self.scale < 0 and self.failed_trial.reward >= 0:
+            raise ValueError(
+                f"scale {self.scale:g} makes rewards negative, and a failed trial, worth {self.failed_trial.reward:g}, "
+                "would be the best: set failedTrial.reward below the reward of any that trains"
+            )
         return self
 
     @property

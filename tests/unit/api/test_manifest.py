@@ -130,6 +130,11 @@ spec:
             "{pools: [{name: a}, {name: a}]}",
             "4:15: spec.pools: two pools are named 'a': pool names must be unique",
         ),
+        (
+            "{reward: {metric: val_loss, scale: -1, exponent: 1, failedTrial: {reward: 0}}}",
+            "4:8: spec.reward: scale -1 makes rewards negative, and a failed trial, worth 0, would be the best: "
+            "set failedTrial.reward below the reward of any that trains",
+        ),
         # Traps of YAML.
         (
             "{pools: [{name: no}]}",

@@ -100,11 +100,12 @@ def test_files_are_written_and_rendered_again(table: Path, tmp_path: Path, capsy
     assert plot.read_text().startswith("<?xml")
 
 
-def test_a_table_of_losses(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(("scale", "exponent"), [(1, -1), (-1, 1)])
+def test_a_table_of_losses(tmp_path: Path, capsys: pytest.CaptureFixture[str], scale: int, exponent: int) -> None:
     rows = [{"arch": f"{a}{b}", "loss": 1.5 + a + b} for a in range(3) for b in range(3)]
     table = write_table(tmp_path / "t.csv", rows)
     words = ["--table", table, "--objective", "loss", "--algorithms", "random", "--seeds", 2, "--budget", 30]
-    words += ["--exponent", -1, "--scale", 1, "--cache", tmp_path, "--budgets", 1, 30]
+    words += ["--exponent", exponent, "--scale", scale, "--cache", tmp_path, "--budgets", 1, 30]
     results = measured(capsys, [str(word) for word in words])
     assert results["best"] == 1.5
     first, last = results["algorithms"][0]["budgets"]
@@ -141,6 +142,16 @@ def test_a_table_with_missing_cells_is_refused_or_its_gaps_fail(
         main(words)
     assert "1 of the 9 architectures of its space have no y: 2/2 (no row)" in capsys.readouterr().err
     assert measured(capsys, [*words, "--missing-fails"])["algorithms"][0]["budgets"][0]["regret"]["mean"] == 0
+
+
+def test_a_gap_is_no_better_than_the_worst_when_rewards_are_negative(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"arch": f"{a}{b}", "loss": 2 + a + b} for a in range(6) for b in range(6) if b or a < 2]
+    words = ["--table", str(write_table(tmp_path / "t.csv", rows)), "--objective", "loss", "--seeds", "3"]
+    words += ["--budget", "30", "--algorithms", "localsearch:initialSamples=4", "--cache", str(tmp_path)]
+    figures = measured(capsys, [*words, "--scale", "-1", "--missing-fails"])["algorithms"][0]
+    assert figures["budgets"][-1]["regret"]["mean"] == 0
 
 
 def test_the_file_runs_from_anywhere(tmp_path: Path) -> None:

@@ -251,6 +251,10 @@ BROKEN: dict[str, dict[str, Any]] = {
     "optimizer.warmupEpochs": {"trainer": {"epochs": 3, "optimizer": {"warmupEpochs": 5}}},
     "of the form module:function": {"trainer": {"task": "nonsense"}},
     "must not be zero: every architecture would have the same reward": {"reward": {"scale": 0}},
+    "set failedTrial.reward below the reward of any that trains": {
+        "trainer": {"task": "a:b"},
+        "reward": {"metric": "x", "scale": -1},
+    },
     "is not reported by image-classification, which reports train_loss, val_loss, val_accuracy": {
         "reward": {"metric": "accuracy"}
     },
