@@ -5,6 +5,7 @@ The models check the same in Python. A rule stands at the object that it is abou
 
 from dataclasses import dataclass
 
+from nas_api.spec.controller import SEVERAL_STEPS
 from nas_api.spec.early_stopping import EarlyStopping
 from nas_api.spec.final_training import Grid
 from nas_api.spec.nassearch import IMMUTABLE_FIELDS
@@ -120,6 +121,12 @@ NASSEARCH_RULES = (
         "spec.searchSpace.discrete.choices[]",
         "self.choices.size() == 0 || has(self.repeat)",
         "repeat and choices go together: a repeat needs choices, and choices a repeat",
+    ),
+    Rule(
+        "spec.controller",
+        f"self.parallelism.gradientsPerUpdate == 1 || !(self.algorithm.type in {list(SEVERAL_STEPS)})",
+        f"parallelism.gradientsPerUpdate must be 1 with algorithm.type {' and '.join(SEVERAL_STEPS)}, which make "
+        "several steps from each batch: to learn from more architectures at a time, set parallelism.batchSize",
     ),
     *(
         Rule(

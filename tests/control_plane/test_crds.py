@@ -96,6 +96,9 @@ def example(rule: Rule) -> tuple[Object, Object]:
             refused, accepted = {"initial": 9, "max": 3}, {"initial": 3, "max": 3}
         case "layerTypes":
             refused, accepted = ["MaxPooling"], ["Convolution"]
+        case "controller" if "gradientsPerUpdate" in message:
+            gathered = at("controller.parallelism.gradientsPerUpdate", 2)
+            return both(gathered, at("controller.algorithm.type", "PPO")), gathered
         case "replicas":
             refused, accepted = 0, 10_000
         case "batchSize":

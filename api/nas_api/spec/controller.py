@@ -1,9 +1,9 @@
 """`spec.controller`: the policy, how it learns, and the pod that runs it."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from annotated_types import Ge, Le
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from nas_api.spec.base import Duration, LongText, Quantity, ShortText, SpecModel
 from nas_api.spec.bootstrap import Bootstrap
@@ -141,6 +141,10 @@ class Algorithm(SpecModel):
     """With `type: Editing`."""
 
 
+SEVERAL_STEPS = ("PPO", "Editing")
+"""Algorithms that make several steps from each batch, one after the other."""
+
+
 class Parallelism(SpecModel):
     """The parameter-server scheme (paper, section 3.2): S shards, K controller replicas, m architectures each."""
 
@@ -154,7 +158,9 @@ class Parallelism(SpecModel):
     paper's 8 for REINFORCE, 2 for ActorCritic and PPO, whose value head says what a reward is compared with, 1 for
     algorithms that learn from each result by itself."""
     gradients_per_update: int = Field(default=1, ge=1, le=1000)
-    """Gradients gathered by the shards before they apply one update."""
+    """With REINFORCE and ActorCritic, gradients gathered by the shards, one of each batch, before they apply the mean
+    as one update. PPO and Editing make several steps from each batch, each at the parameters that the last one made, so
+    that there is nothing to gather: with them it is 1. Algorithms without a policy have no gradients."""
     max_version_lag: int | None = Field(default=None, ge=0, le=100_000)
     """Most updates that may come between the sampling of a batch and the application of its gradient. A small bound can
     make workers wait. No bound by default."""
@@ -217,6 +223,15 @@ class Controller(SpecModel):
     ttl_after_finished: Duration = "24h"
     """On a cluster, how long the controller stays after the search has ended, to answer questions about its trials.
     The journal's volume stays after that."""
+
+    @model_validator(mode="after")
+    def _gradients_can_be_gathered(self) -> Self:
+        if self.parallelism.gradients_per_update > 1 and self.algorithm.type in SEVERAL_STEPS:
+            raise ValueError(
+                f"parallelism.gradientsPerUpdate must be 1 with algorithm.type {self.algorithm.type}, which makes "
+                "several steps from each batch: to learn from more architectures at a time, set parallelism.batchSize"
+            )
+        return self
 
     @property
     def batch_size(self) -> int:

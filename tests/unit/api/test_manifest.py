@@ -135,6 +135,11 @@ spec:
             "4:8: spec.reward: scale -1 makes rewards negative, and a failed trial, worth 0, would be the best: "
             "set failedTrial.reward below the reward of any that trains",
         ),
+        (
+            "{controller: {algorithm: {type: PPO}, parallelism: {gradientsPerUpdate: 2}}}",
+            "4:8: spec.controller: parallelism.gradientsPerUpdate must be 1 with algorithm.type PPO, which makes "
+            "several steps from each batch: to learn from more architectures at a time, set parallelism.batchSize",
+        ),
         # Traps of YAML.
         (
             "{pools: [{name: no}]}",

@@ -251,6 +251,9 @@ BROKEN: dict[str, dict[str, Any]] = {
     "optimizer.warmupEpochs": {"trainer": {"epochs": 3, "optimizer": {"warmupEpochs": 5}}},
     "of the form module:function": {"trainer": {"task": "nonsense"}},
     "must not be zero: every architecture would have the same reward": {"reward": {"scale": 0}},
+    "to learn from more architectures at a time, set parallelism.batchSize": {
+        "controller": {"algorithm": {"type": "Editing"}, "parallelism": {"gradientsPerUpdate": 2}}
+    },
     "set failedTrial.reward below the reward of any that trains": {
         "trainer": {"task": "a:b"},
         "reward": {"metric": "x", "scale": -1},
