@@ -10,6 +10,7 @@ from pathlib import Path
 
 from nas_api.spec import NASSearch
 from nas_child.trained import METRICS
+from nas_controller import equal_rewards
 from nas_controller.data_shape import DataShape
 from nas_controller.journal.journal import (
     FinalTrainingRecord,
@@ -152,9 +153,11 @@ class Results(SearchResults):
         """`nas train` does it."""
         return f"`nas train {trial} {self.arguments}` does that; then export again."
 
-    def remark(self) -> str:
-        """What a person should know of early stopping. Empty if nothing."""
-        return self._journal.recover().facts.get("early_stopping", "")
+    def remarks(self) -> dict[str, str]:
+        """What a person should know, by what it is about."""
+        facts = self._journal.recover().facts
+        known = {"early stopping": "early_stopping", "rewards": equal_rewards.FACT}
+        return {about: facts[fact] for about, fact in known.items() if facts.get(fact)}
 
     def data_shape(self) -> DataShape | None:
         """Shape of an image and number of classes, once a worker has seen the data set."""

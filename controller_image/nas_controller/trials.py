@@ -1,5 +1,6 @@
 """`Trials`: the trials of a search whose updates have not been made: who holds them, and what came of them."""
 
+import logging
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -7,7 +8,9 @@ from dataclasses import replace
 
 from nas_api.spec import NASSearchSpec
 
+from nas_controller import equal_rewards
 from nas_controller.early_stopping import SPARED, build_early_stopping
+from nas_controller.equal_rewards import EqualRewards
 from nas_controller.first_trainings import FirstTrainings
 from nas_controller.journal.journal import (
     FactLearned,
@@ -31,6 +34,8 @@ from nas_controller.recovery import open_batches
 from nas_controller.reward import with_reward
 from nas_controller.trial_result import TrialResult, all_workers_lost
 from nas_controller.twins import Twins
+
+logger = logging.getLogger(__name__)
 
 _NOT_PROMOTED = "its first training was not among the best: it is not trained in full (controller.lowFidelity)"
 
@@ -57,7 +62,9 @@ class Trials:
             max_version_lag=parallelism.max_version_lag,
         )
         replays = spec.controller.duplicates == "Replay"
-        self._twins = Twins(self.ledger, journal.trained_results()) if replays else None
+        results = journal.trained_results()
+        self._twins = Twins(self.ledger, results) if replays else None
+        self._equal_rewards = EqualRewards(spec, results)
         self._stopping = build_early_stopping(spec)
         low = spec.controller.low_fidelity
         self._firsts = FirstTrainings(low, journal.first_trainings()) if low.enabled else None
@@ -204,6 +211,8 @@ class Trials:
                 device_seconds=result.device_seconds + trial.first.device_seconds,
             )
         records.append(self._record(trial, lease, worker, result, reward))
+        if result.state is TrialState.SUCCEEDED:
+            records += self._told_apart(trial.sampled.trial, reward)
         if self._twins is not None:
             records += self._replay(self._twins.finish(trial, result.state, reward))
         return self._journal.write(*records)
@@ -218,6 +227,17 @@ class Trials:
         return FirstTrained(
             number, lease, reward, promoted, result.train_seconds, result.device_seconds, at=time.time()
         )
+
+    def _told_apart(self, trial: int, reward: float) -> list[FactLearned]:
+        """Says so when rewards begin to be equal. Returns what is to be written down."""
+        remark = self._equal_rewards.add(trial, reward)
+        if remark is None:
+            return []
+        if remark:
+            logger.warning("rewards: %s", remark)
+        else:
+            logger.info("rewards: they differ again, since trial %d", trial)
+        return [FactLearned(equal_rewards.FACT, remark)]
 
     def _replay(self, trials: Sequence[OpenTrial]) -> list[TrialFinished]:
         """Finishes trials with the results of their twins. Returns what is to be written down."""

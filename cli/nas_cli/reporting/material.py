@@ -34,7 +34,7 @@ class Material:
         trained: the metrics of what `nas train` has trained (see `nas_child.trained`), by number of the trial.
         progress: counts and sums.
         verdict: how the search has ended. None: it has not.
-        remark: what a person should know of early stopping. Empty: nothing.
+        remarks: what a person should know of early stopping and of the rewards.
         data_shape: of an image. None: not known.
         twin: None: there is none.
     """
@@ -50,6 +50,6 @@ class Material:
     trained: Sequence[Mapping[str, Any]]
     progress: Progress
     verdict: Verdict | None
-    remark: str
+    remarks: Sequence[str]
     data_shape: DataShape | None
     twin: Twin | None

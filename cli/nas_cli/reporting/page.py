@@ -65,7 +65,7 @@ def render(material: Material, prices: Mapping[str, float], currency: str) -> st
     return environment.get_template("report.html.jinja").render(
         search=material.search,
         state=state_of(material),
-        remark=material.remark,
+        remarks=material.remarks,
         read_at=datetime.fromtimestamp(material.read_at, UTC).strftime("%Y-%m-%d %H:%M UTC"),
         facts=key_facts(material, cost, currency),
         course=search_chart(material.finished, material.updates, material.twin) if material.finished else None,

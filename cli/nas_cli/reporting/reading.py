@@ -36,7 +36,7 @@ def read_material(results: Results, top: int, now: float, warn: Callable[[str], 
         trained=_trained(results, warn),
         progress=results.progress(),
         verdict=results.verdict(),
-        remark=results.remark(),
+        remarks=tuple(results.remarks().values()),
         data_shape=results.data_shape(),
         twin=_twin(results, warn),
     )

@@ -79,8 +79,8 @@ def _figures(results: Results, best: TrialRecord | None, elapsed: float | None) 
     course = Course(results)
     if saved := wording.saved(course.replayed, course.stopped_early):
         grid.add_row("saved", saved)
-    if remark := results.remark():
-        grid.add_row("early stopping", Text(remark, "yellow"))
+    for about, remark in results.remarks().items():
+        grid.add_row(about, Text(remark, "yellow"))
     grid.add_row("time", wording.duration(progress.active_seconds if elapsed is None else elapsed))
     if best is not None and best.reward is not None:
         metric = metric_of(best, reward)

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from nas_controller.journal.journal import LeaseEnded, LeaseGranted
+from nas_controller import equal_rewards
+from nas_controller.journal.journal import FactLearned, LeaseEnded, LeaseGranted
 from nas_controller.journal.sqlite import SqliteJournal
 from nas_controller.leases import make_token
 from typer.testing import Result
@@ -49,6 +50,13 @@ def test_a_search_without_results_has_a_page_too(nas: Nas, state: Path, tmp_path
     SqliteJournal(state / "journal.sqlite", "default/digits").close()
     assert nas("report", "-o", tmp_path / "report.html", "-s", state).exit_code == 0
     assert "No trial has finished yet." in (tmp_path / "report.html").read_text()
+
+
+def test_equal_rewards_are_told_above_the_figures(nas: Nas, state: Path, tmp_path: Path) -> None:
+    with SqliteJournal(state / "journal.sqlite", "default/digits") as journal:
+        journal.write(FactLearned(equal_rewards.FACT, "they are all equal"))
+    nas("report", "-o", tmp_path / "report.html", "-s", state)
+    assert '<p class="remark">they are all equal</p>' in (tmp_path / "report.html").read_text()
 
 
 def test_the_replay_of_a_stopped_trial_counts_once_as_a_replay(nas: Nas, replayed: Path, tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ EMPTY = Material(
     trained=[],
     progress=Progress(),
     verdict=None,
-    remark="",
+    remarks=(),
     data_shape=None,
     twin=None,
 )
@@ -207,11 +207,11 @@ def test_whatever_a_search_says_of_itself_stays_text() -> None:
         leases=[span(HOSTILE, 0.0, 9.0)],
         trained=[{"trial": 1, "epochs": 1, f"test_{HOSTILE}": 0.5, "seconds": 1.0}],
         verdict=Verdict("FAILED", "TooManyFailures", HOSTILE),
-        remark=HOSTILE,
+        remarks=(HOSTILE,),
     )
     text = render(hostile, {HOSTILE: 1.0}, HOSTILE)
     page = Page(text)
-    harmless = Page(render(replace(hostile, remark="r", leases=[span("p", 0.0, 9.0)]), {}, "EUR"))
+    harmless = Page(render(replace(hostile, remarks=("r",), leases=[span("p", 0.0, 9.0)]), {}, "EUR"))
     assert [tag for tag, _ in page.tags].count("script") == [tag for tag, _ in harmless.tags].count("script")
     assert "img" not in [tag for tag, _ in page.tags]
     assert not any(name.startswith("on") for _, attributes in page.tags for name in attributes)

@@ -7,6 +7,7 @@ from typing import cast
 import pytest
 from nas_cli.running.report import print_report
 from nas_cli.state_directory import StateDirectory
+from nas_controller import equal_rewards
 from nas_controller.journal.journal import FactLearned, SearchStateChanged
 from nas_controller.journal.sqlite import SqliteJournal
 from nas_controller.progress import Verdict
@@ -52,6 +53,16 @@ def test_a_search_that_was_stopped_says_what_was_best_and_how_to_go_on(state: Pa
 def test_a_search_says_what_it_saved_and_counts_the_replay_of_a_stopped_trial_once(replayed: Path) -> None:
     lines = [" ".join(line.split()) for line in report(replayed)[0].splitlines()]
     assert "saved trials 2 replayed, 1 stopped early" in lines
+
+
+def test_what_early_stopping_and_rewards_have_to_tell_is_told_until_it_is_over(state: Path) -> None:
+    with SqliteJournal(state / "journal.sqlite", "default/digits") as journal:
+        journal.write(FactLearned("early_stopping", "one was spared"), FactLearned(equal_rewards.FACT, "all equal"))
+    lines = [" ".join(line.split()) for line in report(state)[0].splitlines()]
+    assert {"early stopping one was spared", "rewards all equal"} < set(lines)
+    with SqliteJournal(state / "journal.sqlite", "default/digits") as journal:
+        journal.write(FactLearned(equal_rewards.FACT, ""))
+    assert "\nrewards" not in report(state)[0]
 
 
 @pytest.mark.parametrize(
