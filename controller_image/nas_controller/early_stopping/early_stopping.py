@@ -57,9 +57,12 @@ class EarlyStopping:
                 if record.replay_of is None and record.reward is not None and trial not in cheap:
                     self.finish(trial, record.state, record.reward, record.measurements)
             after = page[-1].sequence
-        for lease in recovered.leases:
-            if lease.training or is_of_first_training(lease.lease):
-                continue  # a final training, whose trial has its result, or a cheap first one, which is not judged
+        held = [lease for lease in recovered.leases if not (lease.training or is_of_first_training(lease.lease))]
+        # A final training's trial has its result, and a cheap first training is not judged. What others have shown
+        # before their leases ended counts until they go out again.
+        for trial in recovered.reports.keys() - {lease.trial for lease in held}:
+            self._rule.observe(trial, Curve.of(recovered.reports[trial]))
+        for lease in held:
             self.begin(lease.trial, lease.lease)
             for point in recovered.reports.get(lease.trial, ()):
                 self._curves[lease.trial].add(point)

@@ -8,10 +8,10 @@ from pathlib import Path
 import hypothesis.strategies as st
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from nas_api.spec import NASSearch
 from nas_controller.early_stopping.curve import Curve, points_of
-from nas_controller.journal.journal import Measurement, TrialState
+from nas_controller.journal.journal import Measurement, ReportedPoint, TrialState
 from nas_controller.leases import Ending, Lease
 from nas_controller.search import Search
 from nas_controller.trial_result import TrialResult
@@ -203,6 +203,25 @@ def test_another_attempt_at_a_trial_begins_with_an_empty_curve() -> None:
     assert [point.reward for point in engine.journal.recover().reports[again.trial]] == [0.6]
 
 
+@pytest.mark.parametrize("restart", [False, True])
+def test_what_a_trial_has_shown_counts_until_another_worker_has_it(tmp_path: Path, restart: bool) -> None:
+    records = journal(tmp_path / "journal.sqlite")
+    engine = Driven(manifest(), records)
+    good, poor = engine.lease("good"), engine.lease("poor")
+    engine.measure(good, 1, 0.9)
+    engine.end_lease(good, Ending.RELEASED).result()
+    if restart:
+        records.close()
+        records = journal(tmp_path / "journal.sqlite")
+        engine = Driven(manifest(), records)
+    assert engine.measure(engine.leases.held()[0], 1, 0.1), "it is behind"
+    again = engine.lease("another")
+    assert (again.trial, poor.trial) == (good.trial, engine.leases.held()[0].trial)
+    assert not engine.measure(again, 1, 0.5)
+    assert engine.journal.recover().reports[again.trial] == (ReportedPoint(1, pytest.approx(0.5)),)
+    records.close()
+
+
 def test_a_failed_trial_leaves_no_trace_in_the_rungs() -> None:
     engine = Driven(manifest(), journal())
     lease = engine.lease()
@@ -324,6 +343,12 @@ def play(events: Sequence[tuple[str, int]], search: NASSearch, path: Path, *, re
 
 
 @given(events=EVENTS, rule=st.sampled_from(list(RULES)), cheap_first=st.booleans())
+@example(
+    # The rung has what a trial had shown before it was given back.
+    events=[("lease", 0), ("lease", 0), ("report", 8), ("lose", 0), ("restart", 0), ("report", 0)],
+    rule="ASHA",
+    cheap_first=False,
+)
 @settings(max_examples=25, deadline=None)
 def test_a_search_that_is_killed_stops_and_spares_the_same_trials_for_the_same_rewards(
     events: list[tuple[str, int]], rule: str, cheap_first: bool
