@@ -126,14 +126,21 @@ class FinalTrainings:
             OSError: what the training has left cannot be kept.
         """
         training = self._ledger.get(lease.training)
-        if training is None or training.holder not in (lease.token, None):
+        if training is None or not self.awaits(lease):
             if self._weights is not None:
                 self._weights.discard(lease.token)
             return None
         written = self._finish(training, lease.token, lease.worker, result)
         if self._leases.get(lease.token) is not None:
             self._leases.end(lease, Ending.FINISHED)
+        else:
+            self._leases.finish_late(lease)
         return written
+
+    def awaits(self, lease: Lease) -> bool:
+        """Whether a result of a lease would be taken: it is held, or its training waits still."""
+        training = self._ledger.get(lease.training)
+        return training is not None and training.holder in (lease.token, None)
 
     def _finish(self, training: OpenTraining, lease: str | None, worker: str, result: TrialResult) -> "Future[None]":
         result = with_reward(result, self._spec.reward)

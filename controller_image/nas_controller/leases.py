@@ -147,6 +147,13 @@ class Leases:
         del self._held[lease.token]
         if self._of_worker.get(lease.worker) is lease:
             del self._of_worker[lease.worker]
+        self._remember(lease, ending)
+
+    def finish_late(self, lease: Lease) -> None:
+        """A lease that had ended without a result has brought one after all: it is not taken up again."""
+        self._remember(lease, Ending.FINISHED)
+
+    def _remember(self, lease: Lease, ending: Ending) -> None:
         self._ended[lease.token] = (lease, ending)
         while len(self._ended) > _REMEMBERED:
             self._ended.popitem(last=False)

@@ -181,6 +181,8 @@ class Trials:
             return None  # of a lease that had expired: another worker has made the first training meanwhile
         if trial.holder == lease.token:
             self._leases.end(lease, Ending.FINISHED)
+        else:
+            self._leases.finish_late(lease)
         return self._finish(trial, lease.token, lease.worker, result)
 
     def _finish(self, trial: OpenTrial, lease: str | None, worker: str, result: TrialResult) -> "Future[None]":

@@ -169,7 +169,9 @@ def test_a_late_complete_is_accepted_while_its_architecture_waits_still(impatien
     lease = impatient.lease().assignment.lease
     impatient.wait_for_summary(lambda summary: summary.leases_expired == 1)
 
-    assert impatient.complete(lease) == Complete.ACCEPTED
+    assert impatient.complete(lease, accuracy=0.5) == Complete.ACCEPTED
+    assert impatient.complete(lease, accuracy=0.9) == Complete.DUPLICATE
+    assert impatient.trial(1).reward == pytest.approx(0.5**3)
 
 
 def test_a_late_report_takes_the_lease_up_again(impatient: Client) -> None:

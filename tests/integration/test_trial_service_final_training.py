@@ -21,8 +21,8 @@ DATA = bytes(range(256)) * 5000
 Complete = pb.CompleteReply
 
 
-def finish_search(controller: ControllerProcess) -> Client:
-    controller.write_manifest(SPEC)
+def finish_search(controller: ControllerProcess, spec: str = SPEC) -> Client:
+    controller.write_manifest(spec)
     controller.start()
     client = Client(controller)
     client.register()
@@ -76,6 +76,33 @@ def test_weights_are_uploaded_in_pieces_and_kept_across_a_restart(controller: Co
     assert (summary.final_best.trial_id, summary.final_best.final_result.training) == (2, 1)
     assert summary.trials_finished == 2
     assert client.lease().HasField("retire")
+
+
+def upload(client: Client, lease: str) -> None:
+    for offset in range(0, len(DATA), 2**20):
+        client.trials.Upload(piece(lease, offset))
+
+
+def test_a_late_result_with_weights_is_taken_once_however_often_it_comes(controller: ControllerProcess) -> None:
+    client = finish_search(controller, SPEC.replace("batchSize: 2}", "batchSize: 2}, lease: {duration: 500ms}"))
+    lease = client.lease().assignment.lease
+    upload(client, lease)
+    client.wait_for_summary(lambda summary: not summary.workers[0].trial_id)  # it has expired
+
+    assert client.complete(lease, weights_bytes=len(DATA)) == Complete.ACCEPTED
+    assert client.complete(lease, weights_bytes=len(DATA)) == Complete.DUPLICATE
+
+
+def test_a_result_with_weights_of_what_another_worker_trains_now_is_fenced(controller: ControllerProcess) -> None:
+    client = finish_search(controller)
+    lost = client.lease().assignment
+    upload(client, lost.lease)
+    client.trials.Release(pb.ReleaseRequest(lease=lost.lease, worker_id="w"))
+    held = client.lease("another").assignment
+    assert held.final_training.training == lost.final_training.training
+
+    assert [client.complete(lost.lease, weights_bytes=len(DATA)) for _ in range(2)] == [Complete.FENCED] * 2
+    assert client.complete(held.lease, "another") == Complete.ACCEPTED
 
 
 def test_what_may_not_be_uploaded_is_refused(controller: ControllerProcess) -> None:

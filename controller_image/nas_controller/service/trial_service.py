@@ -179,7 +179,8 @@ class TrialService(rpc.TrialServiceServicer):
         if finished:
             await self._coordinator.commits.wrap(self._engine.journal.write())  # until the first one is durable
             return pb.CompleteReply(status=pb.CompleteReply.DUPLICATE)
-        if result.weights_bytes and lease.training and result.weights_bytes != self._weights.size(request.lease):
+        awaited = lease.training and lease.worker == request.worker_id and self._engine.final_trainings.awaits(lease)
+        if awaited and result.weights_bytes and result.weights_bytes != self._weights.size(request.lease):
             await context.abort(
                 grpc.StatusCode.FAILED_PRECONDITION, f"{result.weights_bytes} bytes of weights were not uploaded"
             )
