@@ -63,14 +63,17 @@ class WeightStore:
             OSError: it cannot be made durable.
         """
         part, whole = self._file(token, _PART), self._file(token, _WHOLE)
-        if whole.exists():
-            return True
-        with part.open("rb") as file:
-            if os.fstat(file.fileno()).st_size != total or hashlib.file_digest(file, "sha256").hexdigest() != sha256:
-                part.unlink()
-                return False
-            os.fsync(file.fileno())
-        part.replace(whole)
+        if not whole.exists():
+            with part.open("rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                if size != total or hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+                    part.unlink()
+                    return False
+                os.fsync(file.fileno())
+            part.replace(whole)
+        # Also of what was whole before: the controller may have been killed before the name was durable.
+        _sync_names(self._directory.parent)
+        _sync_names(self._directory)
         return True
 
     def size(self, token: str) -> int:
@@ -90,11 +93,7 @@ class WeightStore:
             kept.hardlink_to(whole)
         except OSError:  # a file system without hard links: there a kill costs the training
             whole.replace(kept)
-        descriptor = os.open(self._directory, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        _sync_names(self._directory)
 
     def discard(self, token: str) -> None:
         """Forgets what came under a lease."""
@@ -120,3 +119,12 @@ class WeightStore:
 
     def _file(self, token: str, suffix: str) -> Path:
         return self._directory / f"{hashlib.sha256(token.encode()).hexdigest()[:32]}{suffix}"
+
+
+def _sync_names(directory: Path) -> None:
+    """Makes the names in a directory durable: after a power cut a file without one is lost, whatever is in it."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,6 +1,7 @@
 """What final trainings leave is kept whole, or not at all."""
 
 import hashlib
+import os
 from collections import namedtuple
 from pathlib import Path
 
@@ -75,6 +76,31 @@ def test_an_upload_goes_on_after_a_restart(tmp_path: Path) -> None:
     # and once more: the answer was lost
     assert store.receive("lease", 0, DATA[:500], len(DATA)) == len(DATA)
     assert store.verify("lease", len(DATA), DIGEST)
+
+
+def test_what_was_said_to_be_durable_has_a_name_after_a_power_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    survive: dict[Path, list[str]] = {}  # of each directory the names that the last fsync of it has made durable
+    fsync = os.fsync
+
+    def synced(descriptor: int) -> None:
+        fsync(descriptor)
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        if path.is_dir():
+            survive[path] = files(path)
+
+    monkeypatch.setattr("os.fsync", synced)
+    directory = tmp_path / "weights"
+    store = WeightStore(directory)
+
+    assert sent(store, "lease")
+    assert survive == {tmp_path: ["weights"], directory: files(directory)}
+    survive.clear()
+    assert store.verify("lease", len(DATA), DIGEST)  # it was killed before its names were durable
+    assert survive == {tmp_path: ["weights"], directory: files(directory)}
+    store.keep("lease", 7)
+    assert survive[directory] == files(directory)
 
 
 def test_what_arrives_otherwise_than_it_was_sent_is_forgotten(tmp_path: Path) -> None:
