@@ -1,7 +1,7 @@
 """`Contestant`: an algorithm and its settings, as named on the command line."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,18 +99,29 @@ def build_manifest(
         ContestantError: a setting is not valid.
     """
     space = [{"name": name, "values": list(values)} for name, values in choices.items()]
-    document: dict[str, Any] = {
-        "apiVersion": "kubenas.dev/v1alpha1",
-        "kind": "NASSearch",
-        "metadata": {"name": "search-quality"},
-        "spec": {
+    return manifest_of(
+        contestant,
+        {
             "searchSpace": {"type": "Discrete", "discrete": {"choices": space}},
-            "controller": {"algorithm": {"type": contestant.algorithm}},
             "trainer": {"task": "table:look_up"},
             "reward": {"metric": METRIC, "scale": scale, "exponent": exponent, "failedTrial": {"reward": failed}},
             "budget": {"maxTrials": "unlimited", "maxConsecutiveFailures": 1_000_000},
             "seed": seed,
         },
+    )
+
+
+def manifest_of(contestant: Contestant, spec: Mapping[str, Any]) -> NASSearch:
+    """The search of a contestant in the space, by the training and with the reward of `spec`.
+
+    Raises:
+        ContestantError: a setting is not valid.
+    """
+    document: dict[str, Any] = {
+        "apiVersion": "kubenas.dev/v1alpha1",
+        "kind": "NASSearch",
+        "metadata": {"name": "benchmark"},
+        "spec": {**spec, "controller": {"algorithm": {"type": contestant.algorithm}}},
     }
     schema = inlined_schema(NASSearch)
     try:
