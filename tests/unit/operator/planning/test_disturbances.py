@@ -50,16 +50,26 @@ class Disturbances(RuleBasedStateMachine):
 
     @rule(pool=st.sampled_from(POOLS), replicas=st.integers(0, 5))
     def scale(self, pool: str, replicas: int) -> None:
-        observed = self.cluster.pools.get(f"digits-{pool}")
-        annotated = observed and observed["metadata"]["annotations"]["kubenas.dev/replicas-of-search"]
-        if observed is not None and annotated == str(self.listed.get(pool)):
+        if self.scaled(pool) is not None:
             self.cluster.scale(pool, replicas)
             self.wanted[pool] = replicas
+
+    def scaled(self, pool: str) -> int | None:
+        """Replicas of a NASPool that the operator has brought up to what the search lists now."""
+        observed = self.cluster.pools.get(f"digits-{pool}")
+        if observed is None:
+            return None
+        annotated = observed["metadata"]["annotations"]["kubenas.dev/replicas-of-search"]
+        replicas: int = observed["spec"]["replicas"]
+        return replicas if annotated == str(self.listed.get(pool)) else None
 
     @rule(pool=st.sampled_from(POOLS), replicas=st.integers(0, 5))
     def list_pool(self, pool: str, replicas: int) -> None:
         if self.listed.get(pool) != replicas:
-            self.listed[pool] = self.wanted[pool] = replicas
+            self.listed[pool] = replicas
+            # An edit that is undone before the operator has seen it is none: what was scaled stays so.
+            scaled = self.scaled(pool)
+            self.wanted[pool] = replicas if scaled is None else scaled
             self.edit()
 
     @rule()
