@@ -58,7 +58,9 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--table", type=Path, metavar="CSV", help="the table, compressed with gzip or not")
     add("--objective", metavar="COLUMN", help="what a search sees of an architecture, such as validation accuracy")
-    add("--report", metavar="COLUMN", help="what it does not see, such as test accuracy (default: the objective)")
+    add("--report", metavar="COLUMN",
+        help="what it does not see, such as test accuracy; empty cells are left out of its mean (default: the "
+        "objective)")  # fmt: skip
     add("--algorithms", nargs="+", metavar="ALGORITHM", default=["Random", "REINFORCE"],
         help="[LABEL=]NAME[:SETTING=VALUE,...]: algorithms of the manifest, with fields of their own section, of "
         "controller.parallelism or of controller.policy, or paths below spec (default: Random REINFORCE)")  # fmt: skip
@@ -124,7 +126,6 @@ def _measure(options: argparse.Namespace) -> _Results:
     table = read_table(options.table, list(dict.fromkeys([options.objective, report, *seconds_column])))
     if not options.missing_fails:
         table.require(options.objective)
-        table.require(report)
     setting = Setting(
         table=table,
         objective=options.objective,
@@ -145,6 +146,7 @@ def _measure(options: argparse.Namespace) -> _Results:
         "objective": options.objective,
         "best": order.best,
         "report": report,
+        "report_empty": int(np.isnan(table.columns[report]).sum()),
         "reward": f"{setting.scale:g} * {options.objective} ^ {setting.exponent:g}",
         "seeds": options.seeds,
         "first_seed": options.first_seed,

@@ -40,15 +40,16 @@ def figures_of(
         contestant: the algorithm.
         runs: its searches, one a seed.
         scale: of the objective.
-        report: the reported column, shape [rows].
+        report: the reported column, shape [rows]; NaN where a cell is empty. Its mean is that of the seeds whose best
+            architecture has one.
         budgets: evaluations at which to report, ascending; each run has as many as the last at least.
         times: simulated seconds at which to report.
         target: regret of which to tell how many evaluations it takes.
     """
     found = [incumbents(run, scale, max(len(run.rows), budgets[-1])) for run in runs]
-    objectives = [column_of(rows, scale.objective, missing=scale.worst) for rows in found]
+    objectives = [column_of(rows, scale.objective, scale) for rows in found]
     regrets = [scale.regret(objective) for objective in objectives]
-    reports = [column_of(rows, report, missing=np.nanmin(report)) for rows in found]
+    reports = [column_of(rows, report, scale) for rows in found]
     tops = {count: np.stack([top_means(run, scale, count, budgets) for run in runs]) for count in _TOPS}
     curve = np.stack([regret[: budgets[-1]] for regret in regrets])
     shown = _spread(budgets[-1])

@@ -34,7 +34,12 @@ class Scale:
     @property
     def worst(self) -> float:
         """The worst objective in the table: what a search has that has found nothing yet."""
-        return float(self.sign * np.nanmin(self.sign * self.objective))
+        return float(self.objective[self.worst_row])
+
+    @property
+    def worst_row(self) -> int:
+        """The row that has it, the first of them."""
+        return int(np.nanargmin(self.sign * self.objective))
 
     def regret(self, objective: Floats) -> Floats:
         """How much worse than the best, in the objective's own points: never negative."""
@@ -45,15 +50,17 @@ class Scale:
 class Mean:
     """The mean over seeds."""
 
-    mean: float
+    mean: float | None
+    """None: no seed has a value."""
     standard_error: float | None
     """Sample standard deviation over the square root of the number of seeds; None of one seed."""
 
     @classmethod
     def of(cls, values: Floats) -> "Mean":
-        """The mean of one value for each seed, shape [seeds]."""
+        """The mean of one value for each seed, shape [seeds]. NaN stands for none: it is left out."""
+        values = values[~np.isnan(values)]
         error = float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else None
-        return cls(float(values.mean()), error)
+        return cls(float(values.mean()) if len(values) else None, error)
 
 
 def incumbents(run: Run, scale: Scale, evaluations: int) -> NDArray[np.int64]:
@@ -84,9 +91,9 @@ def _top_mean(rows: set[int], scale: Scale, count: int) -> float:
     return scale.sign * sum(best) / len(best) if best else scale.worst
 
 
-def column_of(rows: NDArray[np.int64], column: Floats, *, missing: float) -> Floats:
-    """The values of `column` in `rows`, `missing` for those of failed trials."""
-    return np.where(rows == FAILED, missing, column[rows])
+def column_of(rows: NDArray[np.int64], column: Floats, scale: Scale) -> Floats:
+    """The values of `column` in `rows`, those of the worst architecture of the table for failed trials."""
+    return column[np.where(rows == FAILED, scale.worst_row, rows)]
 
 
 def first_at_most(curve: Floats, target: float) -> int | None:

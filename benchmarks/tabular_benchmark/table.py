@@ -74,7 +74,7 @@ def read_table(path: Path, columns: Sequence[str]) -> Table:
 
     Raises:
         TableError: the file cannot be read, lacks a column, has an architecture twice or one that does not fit the
-            others, or a cell that is neither a number nor empty.
+            others, a cell that is neither a number nor empty, or a column without a number.
     """
     try:
         content = path.read_bytes()
@@ -105,6 +105,9 @@ def read_table(path: Path, columns: Sequence[str]) -> Table:
             numbers.append(_number(line[column], f"{where}: {column}"))
     if not architectures or names is None:
         raise TableError(f"{path} has no rows")
+    for column, numbers in cells.items():
+        if all(map(math.isnan, numbers)):
+            raise TableError(f"{path}: none of its {len(numbers)} rows has a number in column {column}: fill it")
     choices = {name: tuple(sorted({values[i] for values in architectures})) for i, name in enumerate(names)}
     return Table(path.name, choices, architectures, {name: np.array(numbers) for name, numbers in cells.items()})
 

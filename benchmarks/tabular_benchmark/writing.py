@@ -20,6 +20,8 @@ def tables_of(results: Results) -> list[tuple[str, Rows]]:
         return [head, *([a["label"], *(_mean(each[key], digits) for each in a["budgets"])] for a in algorithms)]
 
     objective, report = results["objective"], results["report"]
+    empty = results.get("report_empty", 0)
+    left_out = f"; {empty} of {results['architectures']} rows have none and are left out" if empty else ""
     regret = at_budgets("regret", 3)
     regret[0] += ["area", f"until {results['target']:g}"]
     for row, algorithm in zip(regret[1:], algorithms, strict=True):
@@ -30,7 +32,7 @@ def tables_of(results: Results) -> list[tuple[str, Rows]]:
          regret),
         (f"{objective} of the best architecture ({seeds}); best in the table: {results['best']:.3f}",
          at_budgets("objective", 2)),
-        (f"{report} of the same architecture ({seeds})", at_budgets("report", 2)),
+        (f"{report} of the same architecture ({seeds}{left_out})", at_budgets("report", 2)),
         (f"Mean {objective} of the 5 best architectures ({seeds})", at_budgets("top_5", 2)),
         (f"Mean {objective} of the 15 best architectures ({seeds})", at_budgets("top_15", 2)),
     ]  # fmt: skip
@@ -63,6 +65,8 @@ def _hours(seconds: float) -> str:
 
 
 def _mean(value: Mapping[str, float | None], digits: int) -> str:
+    if value["mean"] is None:
+        return "-"
     error = value["standard_error"]
     spread = "" if error is None else f" ± {error:.{digits}f}"
     return f"{value['mean']:.{digits}f}{spread}"

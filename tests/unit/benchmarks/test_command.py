@@ -32,8 +32,12 @@ def arguments(table: Path, *more: object) -> list[str]:
 
 def measured(capsys: pytest.CaptureFixture[str], words: Sequence[str]) -> dict[str, Any]:
     main([*words, "-o", "json"])
-    results: dict[str, Any] = json.loads(capsys.readouterr().out)
+    results: dict[str, Any] = json.loads(capsys.readouterr().out, parse_constant=refuse)
     return results
+
+
+def refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
 
 
 def test_results_as_json(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -142,6 +146,31 @@ def test_a_table_with_missing_cells_is_refused_or_its_gaps_fail(
         main(words)
     assert "1 of the 9 architectures of its space have no y: 2/2 (no row)" in capsys.readouterr().err
     assert measured(capsys, [*words, "--missing-fails"])["algorithms"][0]["budgets"][0]["regret"]["mean"] == 0
+
+
+def test_architectures_without_what_is_reported_are_left_out_of_its_mean_and_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"arch": f"{a}{b}", "y": 1 + a + b, "test": "" if a + b > 2 else a + b} for a in range(3) for b in range(3)]
+    words = ["--table", str(write_table(tmp_path / "t.csv", rows)), "--objective", "y", "--report", "test"]
+    words += ["--seeds", "4", "--budget", "60", "--budgets", "1", "60", "--algorithms", "random"]
+    first, last = measured(capsys, [*words, "--cache", str(tmp_path)])["algorithms"][0]["budgets"]
+    assert first["report"]["mean"] <= 2
+    assert last["report"] == {"mean": None, "standard_error": None}
+    main([*words, "--cache", str(tmp_path)])
+    text = capsys.readouterr().out
+    assert "test of the same architecture (mean of 4 seeds ± standard error; 3 of 9 rows have none and are left" in text
+    assert re.search(r"random .* - +\n", text)
+
+
+@pytest.mark.parametrize("column", ["y", "test"])
+def test_a_column_without_numbers_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str], column: str) -> None:
+    rows = [{"arch": str(a), "y": a, "test": a} | {column: ""} for a in range(3)]
+    words = ["--table", str(write_table(tmp_path / "t.csv", rows)), "--objective", "y", "--report", "test"]
+    with pytest.raises(SystemExit) as ended:
+        main([*words, "--missing-fails", "--cache", str(tmp_path)])
+    assert ended.value.code == 2
+    assert f"none of its 3 rows has a number in column {column}" in capsys.readouterr().err
 
 
 def test_a_gap_is_no_better_than_the_worst_when_rewards_are_negative(

@@ -70,6 +70,21 @@ def test_one_seed_has_no_standard_error() -> None:
     assert Mean.of(np.array([1.0])).standard_error is None
 
 
+def test_seeds_without_a_value_are_left_out() -> None:
+    assert Mean.of(np.array([math.nan, 2.0, 4.0])) == Mean.of(np.array([2.0, 4.0]))
+    assert Mean.of(np.array([math.nan])) == Mean(None, None)
+
+
+@pytest.mark.parametrize(("scale", "worst"), [(HIGHER, 1.0), (LOWER, 5.0)])
+def test_one_that_has_found_nothing_reports_the_worst_of_the_table(scale: Scale, worst: float) -> None:
+    figures = figures_of(
+        Contestant("a", "Random", ()), [run([FAILED, 2])], scale, np.array([1.0, 2, math.nan, 4, 5]),
+        budgets=[1, 2], times=[], target=0.0,
+    )  # fmt: skip
+    assert figures["budgets"][0]["report"]["mean"] == worst
+    assert figures["budgets"][1]["report"] == {"mean": None, "standard_error": None}
+
+
 def test_figures_of_two_searches() -> None:
     runs = [
         run([0, 3, 4, 4], lags=[0, 2], idle_seconds=4.0, learner_seconds=0.4),

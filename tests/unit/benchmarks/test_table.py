@@ -76,6 +76,7 @@ def test_of_many_missing_cells_some_are_named(tmp_path: Path) -> None:
     ("rows", "message"),
     [
         ([{"arch": "01", "y": "high"}], "row 1: y is 'high', not a number"),
+        ([{"arch": "01", "y": ""}, {"arch": "02", "y": "nan"}], "none of its 2 rows has a number in column y"),
         ([{"arch": "01", "y": 1}, {"arch": "01", "y": 2}], "row 2: '01' stands in row 1 already"),
         ([{"arch": "01", "y": 1}, {"arch": "011", "y": 2}], "row 2: '011' has other decisions"),
         ([{"arch": "conv", "y": 1}], "row 1: 'conv' is neither a cell"),
