@@ -70,7 +70,7 @@ class PPO(SpecModel):
     """Weight of the value head's squared error in the loss."""
     baseline_decay: float = Field(default=0.8, ge=0, lt=1)
     """Weight of the past in the baseline: the exponential moving average of the rewards of previous architectures."""
-    entropy_weight: float = Field(default=1.5, ge=0, le=100)
+    entropy_weight: float = Field(default=1.0, ge=0, le=100)
     """Weight of the entropy bonus that keeps the policy exploring."""
     max_gradient_norm: float = Field(default=5.0, gt=0, le=1e9)
     """A gradient of a larger 2-norm is scaled down to this."""
