@@ -74,6 +74,8 @@ class Trials:
     def recover(self, recovered: Recovered) -> None:
         """Takes up those that the journal says are open."""
         self.last_sequence = recovered.last_sequence
+        if self._twins is not None:
+            self._twins.in_a_row = recovered.replayed_in_a_row
         self._journal.write(*self.open(open_batches(recovered, self._journal.first_trainings())))
         if self._stopping is not None:
             self._stopping.recover(self._journal, recovered)

@@ -332,6 +332,7 @@ class Recovered:
     device_seconds: float = 0.0
     leases_expired: int = 0
     replayed: int = 0  # of the trials that did not fail
+    replayed_in_a_row: int = 0  # since one was last trained
     reports: dict[int, tuple[ReportedPoint, ...]] = field(default_factory=dict)  # of trials without a result, by step
     facts: dict[str, str] = field(default_factory=dict)
 

@@ -77,6 +77,7 @@ WHERE b.consumed_by IS NULL ORDER BY b.batch, t.trial
 _LAST = """
 SELECT (SELECT coalesce(max(epoch), 0) FROM starts), (SELECT coalesce(max(batch), 0) FROM batches),
     (SELECT coalesce(max(trial), 0) FROM trials), (SELECT coalesce(max(sequence), 0) FROM results),
+    (SELECT coalesce(max(sequence), 0) FROM results WHERE replay_of IS NULL),
     (SELECT at FROM starts ORDER BY epoch LIMIT 1)
 """
 
@@ -140,7 +141,7 @@ class SqliteReader(JournalReader):
 
     def _recover(self) -> Recovered:
         (state, reason, message), *_ = self._query("SELECT state, reason, message FROM search")
-        (epoch, last_batch, last_trial, last_sequence, started_at), *_ = self._query(_LAST)
+        (epoch, last_batch, last_trial, last_sequence, last_trained, started_at), *_ = self._query(_LAST)
         (version, policy), *_ = self._query("SELECT version, state FROM policy")
         (succeeded, failed, stopped_early, failures, device_seconds, expired, replayed), *_ = self._query(_TOTALS)
         return Recovered(
@@ -166,6 +167,7 @@ class SqliteReader(JournalReader):
             device_seconds=device_seconds,
             leases_expired=expired,
             replayed=replayed,
+            replayed_in_a_row=last_sequence - last_trained,
             reports=self._reports(),
             facts=dict(self._query("SELECT key, value FROM facts")),
         )

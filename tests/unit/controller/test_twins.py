@@ -190,6 +190,31 @@ def test_a_search_without_a_bound_ends_when_it_only_proposes_what_is_known(monke
     assert (engine.verdict.state, engine.verdict.reason) == ("SUCCEEDED", "Converged")
 
 
+def test_a_restart_goes_on_counting_what_was_replayed_in_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nas_controller.standing.CONVERGED_AFTER", 40)
+    search = manifest(FOUR, batch_size=1, budget={"maxTrials": "unlimited"})
+
+    def course(*, restarts: bool) -> list[int | None]:
+        """What each trial is a replay of, with a restart after each step or without."""
+        records = journal(tmp_path / f"{restarts}.sqlite")
+        engine = Driven(search, records)
+        while engine.verdict.state == "RUNNING" and engine.progress.finished < 200:
+            if job := engine.next_job(wanted=1):
+                engine.absorb(engine.runner.run(job)).result()
+            else:
+                engine.finish(engine.lease())
+            if restarts:
+                records.close()
+                records = journal(tmp_path / f"{restarts}.sqlite")
+                engine = Driven(search, records)
+        assert engine.verdict.reason == "Converged"
+        found = [record.replay_of for record in results(engine)]
+        records.close()
+        return found
+
+    assert course(restarts=True) == course(restarts=False)
+
+
 def test_no_more_is_sampled_while_many_wait_for_the_first_training_of_their_architecture() -> None:
     engine = Driven(manifest(budget={"maxTrials": 10_000}), journal())
     engine.work(wanted=1)

@@ -285,8 +285,15 @@ def test_a_replay_has_the_state_and_the_reward_of_a_trained_twin(journal: Journa
     journal.write(replace(finished(2, 2, state=state, reward=0.4), replay_of=1)).result()
 
     assert [record.replay_of for record in journal.finished()] == [None, 1]
-    assert journal.recover().replayed == 1
-    assert [(each.trial, each.state, each.reward) for each in journal.trained_results()] == [(1, state, 0.4)]
+    assert (journal.recover().replayed, journal.recover().replayed_in_a_row) == (1, 1)
+    journal.write(replace(finished(3, 3, state=state, reward=0.4), replay_of=1)).result()
+    assert journal.recover().replayed_in_a_row == 2
+    journal.write(finished(4, 4, reward=0.5)).result()
+    assert (journal.recover().replayed, journal.recover().replayed_in_a_row) == (2, 0)
+    assert [(each.trial, each.state, each.reward) for each in journal.trained_results()] == [
+        (1, state, 0.4),
+        (4, TrialState.SUCCEEDED, 0.5),
+    ]
 
 
 @pytest.mark.parametrize(
