@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nas_controller.proposal import Proposal
-from nas_controller.spaces import Space
+from nas_controller.spaces import Space, Step
 
 # Up to so many slots, each has a length scale of its own; of more, those of a kind share one.
 _MOST_SINGLE_SLOTS = 24
@@ -52,13 +52,18 @@ class Features:
             ValueError: one of them is not of this space.
         """
         self._kinds = space.kinds
-        decided = [_decisions(space, proposal) for proposal in proposals]
-        slots = sorted({slot for each in decided for slot in each}, key=lambda s: (s.kind, s.occurrence, s.earlier))
+        traced = [(space.trace(proposal.decisions, proposal.depth)[0], proposal.decisions) for proposal in proposals]
+        # Most architectures take the same steps, and so have the same slots.
+        slots_of = {steps: _slots(space, steps) for steps in {steps for steps, _ in traced}}
+        slots = sorted(
+            {slot for each in slots_of.values() for slot in each}, key=lambda s: (s.kind, s.occurrence, s.earlier)
+        )
         columns = {slot: column for column, slot in enumerate(slots)}
+        columns_of = {steps: [columns[slot] for slot in each] for steps, each in slots_of.items()}
         # Per architecture and slot the choice made, -1 where there is none. Shape [architectures, slots].
         self._choices = np.full((len(proposals), len(slots)), -1, dtype=np.int16)
-        for row, each in enumerate(decided):
-            self._choices[row, [columns[slot] for slot in each]] = list(each.values())
+        for row, (steps, decisions) in enumerate(traced):
+            self._choices[row, columns_of[steps]] = _choices(space, steps, decisions)
         self._slots = slots
         self.ordered = any(self._kinds[slot.kind].ordered and self._kinds[slot.kind].choices > 2 for slot in slots)
         self.single = len(slots) <= _MOST_SINGLE_SLOTS if single is None else single
@@ -103,14 +108,26 @@ def squared_distances(vectors: Tensor) -> Tensor:
     return (squares.unsqueeze(0) + squares.unsqueeze(1) - 2 * vectors @ vectors.T).clamp_(min=0)
 
 
-def _decisions(space: Space, proposal: Proposal) -> dict[_Slot, int]:
-    decided: dict[_Slot, int] = {}
+def _slots(space: Space, steps: Sequence[Step]) -> list[_Slot]:
+    """The slots that are decided at `steps`, in their order: of an anchor one for each anchor before it."""
+    slots: list[_Slot] = []
     occurrences = [0] * len(space.kinds)
-    for step, decision in zip(space.trace(proposal.decisions, proposal.depth)[0], proposal.decisions, strict=True):
+    for step in steps:
         occurrence = occurrences[step.kind]
         occurrences[step.kind] += 1
         if space.kinds[step.kind].anchor:
-            decided |= {_Slot(step.kind, occurrence, j): decision >> j & 1 for j in range(step.predecessors)}
+            slots += [_Slot(step.kind, occurrence, j) for j in range(step.predecessors)]
         else:
-            decided[_Slot(step.kind, occurrence)] = decision
-    return decided
+            slots.append(_Slot(step.kind, occurrence))
+    return slots
+
+
+def _choices(space: Space, steps: Sequence[Step], decisions: Sequence[int]) -> list[int]:
+    """What was chosen in each of `_slots`."""
+    choices: list[int] = []
+    for step, decision in zip(steps, decisions, strict=True):
+        if space.kinds[step.kind].anchor:
+            choices += [decision >> j & 1 for j in range(step.predecessors)]
+        else:
+            choices.append(decision)
+    return choices
