@@ -78,6 +78,8 @@ class Editing(PolicyBased):
             found: list[Proposal] = []
             for _ in range(_DRAWS):
                 found = self._new([*found, *self._uniform(count - len(found), depth, generator)])
+                if len(found) == count:
+                    break
         else:
             found = self._candidates(count, depth, generator)
             if found and self._settings.candidates > 1:
