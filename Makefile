@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO := runs/demo
 IMAGES := operator controller child
+# Tracing is off by default, and 5 MB beside 6 GB: images of what can trace have it.
+EXTRAS = --extra $$image $$(test $$image = operator || echo --extra tracing)
 COMPILE := PATH="$$PATH:$(BIN)" uv pip compile -q pyproject.toml --no-emit-index-url --no-header --no-annotate \
     --python-version 3.11
 
@@ -69,8 +71,8 @@ lint: $(READY)  ## Check format, style, types, layers, and that generated files 
 	$(BIN)/python -m tools.dashboards --check
 	$(BIN)/python tools/chart.py --check
 	@for image in $(IMAGES); do \
-	    { $(COMPILE) --offline --extra $$image -c requirements/dev.txt 2>/dev/null || \
-	      $(COMPILE) --extra $$image -c requirements/dev.txt; } | diff - requirements/$$image.txt || \
+	    { $(COMPILE) --offline $(EXTRAS) -c requirements/dev.txt 2>/dev/null || \
+	      $(COMPILE) $(EXTRAS) -c requirements/dev.txt; } | diff - requirements/$$image.txt || \
 	    { echo "requirements/$$image.txt is not what pyproject.toml and requirements/dev.txt say: run make lock-images"; exit 1; }; \
 	done
 
@@ -104,7 +106,7 @@ lock: $(READY)  ## Pin the newest versions that pyproject.toml allows in require
 
 .PHONY: lock-images
 lock-images: $(READY)  ## Pin what each image needs, at the versions of requirements/dev.txt
-	for image in $(IMAGES); do $(COMPILE) --extra $$image -c requirements/dev.txt -o requirements/$$image.txt || exit; done
+	for image in $(IMAGES); do $(COMPILE) $(EXTRAS) -c requirements/dev.txt -o requirements/$$image.txt || exit; done
 
 .PHONY: images
 images:  ## Build the container images (BUILD="--base local" where no registry can be reached; tools/build-images --help)

@@ -12,6 +12,7 @@ from pathlib import Path
 from nas_api.certificates import CertificatesError
 from nas_api.logs import LOG_FORMAT_VARIABLE, LOG_FORMATS, configure_logging, default_format
 from nas_api.manifest import ManifestError, load_manifest
+from nas_api.tracing import tracing
 
 from nas_child import process_tree
 from nas_child.controller_client import ControllerClient
@@ -121,12 +122,8 @@ async def _work(arguments: argparse.Namespace) -> None:
             *("--threads", str(arguments.threads)),
         ]
     )
-    worker = Worker(
-        WorkerSettings(arguments.worker_id, arguments.pool, arguments.grace_seconds, arguments.logs),
-        search,
-        server,
-        ControllerClient(arguments.controller, arguments.certificates),
-    )
+    settings = WorkerSettings(arguments.worker_id, arguments.pool, arguments.grace_seconds, arguments.logs)
+    worker = Worker(settings, search, server, ControllerClient(arguments.controller, arguments.certificates))
 
     def on_signal(number: signal.Signals) -> None:
         if stops:
@@ -141,7 +138,12 @@ async def _work(arguments: argparse.Namespace) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal, number)
     loop.add_signal_handler(signal.SIGCHLD, lambda: process_tree.reap_orphans(server.pid))
-    await worker.run()
+    with tracing("kubenas-worker") as tracer_provider:
+        if tracer_provider is not None:
+            from nas_child.trial_spans import TrialSpans
+
+            worker.ended = TrialSpans(tracer_provider, search, settings)
+        await worker.run()
 
 
 def main() -> int:

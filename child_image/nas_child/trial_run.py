@@ -100,10 +100,12 @@ class TrialRun:
         """
         self.assignment = assignment
         self.series = Series(spec.reward)
+        self.began_at = time.monotonic()
+        """When its process was asked for, on the monotonic clock of the machine."""
         self.seconds = 0.0
         """How long it trained."""
         self.first_step_at: float | None = None
-        """Time of the first step of an optimizer, on the monotonic clock of the machine."""
+        """Time of the first step of an optimizer, on the same clock."""
         self.returned_at: float | None = None
         """When its task returned."""
         self.order: asyncio.Future[Order] = asyncio.get_running_loop().create_future()
@@ -133,7 +135,7 @@ class TrialRun:
         """Trains. Returns as soon as the result is known; `clean_up` then waits until the process is gone."""
         trial = self.assignment.trial_id
         log = self._open_log()
-        began = time.monotonic()
+        self.began_at = time.monotonic()
         kills_before = oom_kills()
         try:
             channel = await self._server.start_trial(trial, log.write_end)
@@ -152,7 +154,7 @@ class TrialRun:
                 return await self._upload(end, self._final)
             return end
         finally:
-            self.seconds = (self.returned_at or time.monotonic()) - began
+            self.seconds = (self.returned_at or time.monotonic()) - self.began_at
             heartbeats.cancel()
             self._cleaned_up = asyncio.create_task(self._clean_up(channel, log))
 

@@ -5,7 +5,7 @@ import logging
 import random
 import time
 import uuid
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,6 +64,8 @@ class Worker:
         self._report_seconds = 0.0
         self._run: TrialRun | None = None
         self._deaths = 0  # of the fork server, since a trial last had a result
+        self.ended: Callable[[TrialRun, End], None] = lambda *_: None
+        """Told of each trial that has ended, when the controller has been told. What it raises is logged."""
 
     def stop(self) -> None:
         """Asks the worker to end within its grace period: a trial in training is given back."""
@@ -202,7 +204,13 @@ class Worker:
             self._deaths = 0
         elif isinstance(end, Released) and not self._server.is_running:
             self._deaths += 1
-        await self._within_grace(self._tell(run, end))
+        try:
+            await self._within_grace(self._tell(run, end))
+        finally:
+            try:
+                self.ended(run, end)
+            except Exception:
+                logger.exception("trial %d: who observes trials failed", run.assignment.trial_id)
 
     async def _tell(self, run: TrialRun, end: End) -> None:
         """Tells the controller what came of a trial."""

@@ -10,10 +10,13 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nas_api.certificates import CertificatesError
 from nas_api.logs import LOG_FORMAT_VARIABLE, LOG_FORMATS, configure_logging, default_format
 from nas_api.manifest import ManifestError, load_manifest
+from nas_api.spec import NASSearch
+from nas_api.tracing import tracing
 
 from nas_controller.engine import Engine
 from nas_controller.job_runner_process import JobRunnerDiedError, JobRunnerProcess
@@ -25,6 +28,11 @@ from nas_controller.record_log import log_records
 from nas_controller.service.coordinator import Coordinator
 from nas_controller.service.server import CannotListenError, start_server
 from nas_controller.weight_store import WeightStore
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
+
+    from nas_controller.tracing.trial_traces import TrialTraces
 
 logger = logging.getLogger("nas_controller")
 
@@ -82,6 +90,7 @@ def main() -> int:
         manifest = load_manifest(options.manifest)
         with (
             JobRunnerProcess(manifest.spec) as runner,
+            tracing("kubenas-controller") as tracer_provider,
             _open_journal(options.state / "journal.sqlite", manifest.full_name) as journal,
         ):
             # Process 1 of a container inherits orphans, and nobody else would reap them.
@@ -90,8 +99,9 @@ def main() -> int:
             metrics = MetricsEndpoint(manifest, options.metrics_listen)
             journal.observe(log_records)
             metrics.observe(journal)
+            traces = _observe(journal, manifest, tracer_provider) if tracer_provider is not None else None
             engine = Engine(manifest, journal, runner, weights=weights)
-            asyncio.run(_serve(engine, runner, weights, metrics, options))
+            asyncio.run(_serve(engine, runner, weights, metrics, traces, options))
     except (JobRunnerDiedError, StorageError) as error:
         return _tell(error, 1)
     except (
@@ -128,14 +138,25 @@ def _open_journal(path: Path, search: str) -> SqliteJournal:
             time.sleep(_LOCK_INTERVAL)
 
 
+def _observe(journal: SqliteJournal, search: NASSearch, provider: "TracerProvider") -> "TrialTraces":
+    from nas_controller.tracing.trial_traces import TrialTraces  # imports OpenTelemetry
+
+    traces = TrialTraces(provider, search, journal)
+    journal.observe(traces)
+    return traces
+
+
 async def _serve(
     engine: Engine,
     runner: JobRunnerProcess,
     weights: WeightStore,
     metrics: MetricsEndpoint,
+    traces: "TrialTraces | None",
     options: argparse.Namespace,
 ) -> None:
     coordinator = Coordinator(engine, runner)
+    if traces is not None:
+        coordinator.traceparent = traces.traceparent
     with metrics.serving(coordinator, options.state):
         server, address = await start_server(
             coordinator, weights, options.certificates, options.listen, metrics.interceptors()

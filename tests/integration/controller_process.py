@@ -21,8 +21,9 @@ _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["nas_controller.command", "nas_controller.local_job_runner"])
 
 
-def _serve(arguments: list[str], log: Path) -> None:
+def _serve(arguments: list[str], log: Path, environment: dict[str, str]) -> None:
     """The main function of a controller's process."""
+    os.environ.update(environment)
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
@@ -43,6 +44,7 @@ class ControllerProcess:
     listen: str = "127.0.0.1:0"
     state: Path | None = None  # None: the directory
     metrics: str | None = None  # where it serves them
+    environment: dict[str, str] = field(default_factory=dict)  # beside that of the tests
 
     def __post_init__(self) -> None:
         self.authority = CertificateAuthority.create(self.search, timedelta(days=1))
@@ -74,7 +76,7 @@ class ControllerProcess:
         arguments += ["--state", str(self.state or self.directory), "--listen", self.listen]
         if self.metrics is not None:
             arguments += ["--metrics-listen", self.metrics]
-        self.process = _FORKS.Process(target=_serve, args=(arguments, self.log), daemon=False)
+        self.process = _FORKS.Process(target=_serve, args=(arguments, self.log, self.environment), daemon=False)
         self.process.start()
 
     def wait_until_it_serves(self) -> None:

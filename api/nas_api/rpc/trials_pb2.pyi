@@ -210,6 +210,7 @@ class Assignment(_message.Message):
     ATTEMPT_FIELD_NUMBER: _builtins.int
     FIRST_TRAINING_FIELD_NUMBER: _builtins.int
     FINAL_TRAINING_FIELD_NUMBER: _builtins.int
+    TRACEPARENT_FIELD_NUMBER: _builtins.int
     lease: _builtins.str
     """opaque token, carries the epoch"""
     trial_id: _builtins.int
@@ -221,6 +222,8 @@ class Assignment(_message.Message):
     """1 for the first worker that tries this architecture"""
     first_training: _builtins.bool
     """with the epochs and data of spec.controller.lowFidelity"""
+    traceparent: _builtins.str
+    """W3C Trace Context of the lease; empty: it is not traced"""
     @_builtins.property
     def final_training(self) -> Global___FinalTraining:
         """absent in a trial of the search"""
@@ -235,10 +238,11 @@ class Assignment(_message.Message):
         attempt: _builtins.int = ...,
         first_training: _builtins.bool = ...,
         final_training: Global___FinalTraining | None = ...,
+        traceparent: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["final_training", b"final_training"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["architecture", b"architecture", "attempt", b"attempt", "final_training", b"final_training", "first_training", b"first_training", "lease", b"lease", "seed", b"seed", "trial_id", b"trial_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["architecture", b"architecture", "attempt", b"attempt", "final_training", b"final_training", "first_training", b"first_training", "lease", b"lease", "seed", b"seed", "traceparent", b"traceparent", "trial_id", b"trial_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -8,7 +8,7 @@ import typer
 
 from nas_cli.commands.options import Device, Manifest, Overrides
 from nas_cli.failure import FAILED, Failure
-from nas_cli.terminal import stdout
+from nas_cli.terminal import stderr, stdout
 
 
 def run(
@@ -92,6 +92,8 @@ def run(
 
       [bold]nas compare runs/NAME-random runs/NAME[/]        and what it tells
     """
+    from nas_api.tracing import problem
+
     from nas_cli.bootstrap import warm_started
     from nas_cli.manifest import read_manifest
     from nas_cli.random_twin import random_twin, twin_directory
@@ -117,6 +119,8 @@ def run(
         if prepare(directory, search):
             print_report(directory, console, command)
             return
+        if no_traces := problem():
+            stderr().print(f"warning: {no_traces}", style="yellow", markup=False)
         local_run = LocalRun(directory, placements, lock, metrics)
         view = (LiveView if live and console.is_terminal else PlainView)(search, str(directory.path), console)
         status = drive(local_run, view, directory)

@@ -84,6 +84,8 @@ class Coordinator:
     commits: CommitWaiter = field(default_factory=CommitWaiter)
     idled: Callable[[str, float], None] = lambda *_: None
     """Told, when a worker gets something to train, its pool and for how many seconds it had nothing."""
+    traceparent: Callable[[Lease], str] = lambda _: ""
+    """Trace context that the worker of a lease is told; empty: it is not traced."""
     _drained: dict[str, bool] = field(default_factory=dict)  # names of workers that shall go: whether at once
     _waiters: dict[str, _Waiter] = field(default_factory=dict)  # by worker, the longest waiting first
     _work: asyncio.Event = field(default_factory=asyncio.Event)

@@ -265,4 +265,5 @@ class TrialService(rpc.TrialServiceServicer):
             attempt=grant.lease.attempt,
             final_training=final,
             first_training=leases.is_of_first_training(grant.lease.token),
+            traceparent=self._coordinator.traceparent(grant.lease),
         )
