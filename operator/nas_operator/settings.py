@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from nas_api.spec.base import DnsLabel, parse_duration
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -21,6 +22,13 @@ def _peer(value: dict[str, Any]) -> dict[str, Any]:
     known = ("ipBlock", "namespaceSelector", "podSelector")
     if not value or value.keys() - set(known):
         raise ValueError(f"a peer of a NetworkPolicy has {', '.join(known)}, and at least one of them")
+    return value
+
+
+def _endpoint(value: str) -> str:
+    parts = urlsplit(value)
+    if value and not (parts.hostname and parts.port and value == f"{parts.scheme}://{parts.netloc}"):
+        raise ValueError("write http://HOST:PORT, or https://HOST:PORT for TLS")
     return value
 
 
@@ -56,6 +64,11 @@ class Settings(BaseSettings):
     """Port of the health endpoint and of metrics, on all addresses. 0: a free one."""
     metrics_peers: tuple[Annotated[dict[str, Any], AfterValidator(_peer)], ...] = ()
     """Who may scrape the metrics of controllers: peers of a NetworkPolicy (networking.k8s.io/v1), as a JSON list."""
+    tracing_endpoint: Annotated[str, AfterValidator(_endpoint)] = ""
+    """Where controllers and workers send their traces, by OTLP over gRPC, such as `http://collector.observability.svc:4317`.
+    Empty: there are none."""
+    tracing_ratio: float = Field(default=1, ge=0, le=1)
+    """Part of the trials that are traced."""
     log_format: Literal["text", "json"] = "text"
     """Of the log on standard error."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

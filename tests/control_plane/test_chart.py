@@ -110,6 +110,8 @@ def test_the_operator_s_settings_are_the_values(cluster: Cluster, system: str, m
         "settings.workers=8",
         "settings.logFormat=json",
         "settings.storageAccessMode=ReadWriteOnce",
+        "tracing.endpoint=http://collector.observability.svc:4317",
+        "tracing.ratio=0.1",
         "images.child.repository=mine/child",
         "images.child.tag=v2",
         "images.repository=registry.example/kubenas",
@@ -130,6 +132,7 @@ def test_the_operator_s_settings_are_the_values(cluster: Cluster, system: str, m
         "mine/child:v2",
     )
     assert settings.image_pull_policy == "Always"
+    assert (settings.tracing_endpoint, settings.tracing_ratio) == ("http://collector.observability.svc:4317", 0.1)
 
 
 def test_searches_survive_an_uninstallation_and_belong_to_the_next(cluster: Cluster, system: str) -> None:

@@ -18,6 +18,7 @@ from nas_operator.resources.applied import digest, stamped
 from nas_operator.resources.manifest import MANIFEST_FILE, without_defaults
 from nas_operator.resources.owner import owned_metadata
 from nas_operator.resources.pod import CERTIFICATES_DIRECTORY, MANIFEST_DIRECTORY, Mount, build_pod_spec
+from nas_operator.resources.tracing import tracing_environment
 from nas_operator.settings import Settings
 
 CONTROLLER_PORT = 50051
@@ -101,6 +102,7 @@ def build_stateful_set(
         "env": [
             {"name": "KUBENAS_METRICS_LISTEN", "value": f":{METRICS_PORT}"},
             {"name": LOG_FORMAT_VARIABLE, "value": "json"},
+            *({"name": name} | source for name, source in tracing_environment(search, settings).items()),
         ],
         "ports": [
             {"name": "tls-grpc", "containerPort": CONTROLLER_PORT, "protocol": "TCP"},

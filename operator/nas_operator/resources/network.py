@@ -1,6 +1,6 @@
 """NetworkPolicies: workers reach their controller and what the manifest declares; the controller reaches nothing.
 
-They hold where the cluster's network enforces them. Who may scrape metrics is a setting of the operator.
+They hold where the cluster's network enforces them. Who may scrape metrics, and where traces go, the operator is told.
 """
 
 from nas_api.spec import NASSearch
@@ -11,6 +11,7 @@ from nas_operator.observed import Object
 from nas_operator.resources.applied import stamped
 from nas_operator.resources.controller import CONTROLLER_PORT, METRICS_PORT, controller_selector
 from nas_operator.resources.owner import owned_metadata
+from nas_operator.resources.tracing import to_collector
 from nas_operator.settings import Settings
 
 _CONTROLLER_PORTS = [{"protocol": "TCP", "port": CONTROLLER_PORT}]
@@ -25,21 +26,23 @@ def build_network_policies(search: NASSearch, settings: Settings) -> tuple[Objec
     calls = {"from": [{"podSelector": {"matchLabels": workers}}, from_operator], "ports": _CONTROLLER_PORTS}
     # Without peers the rule would let in everybody.
     scrapes = [{"from": list(settings.metrics_peers), "ports": _METRICS_PORTS}] if settings.metrics_peers else []
+    # Where DNS is served differs: pods of the cluster, or an address of the node.
+    to_dns = {"ports": _DNS_PORTS}
+    traces = to_collector(settings)
     controller = {
         "podSelector": {"matchLabels": controller_selector(search)},
         "policyTypes": ["Ingress", "Egress"],
         "ingress": [calls, *scrapes],
+        **({"egress": [to_dns, *traces]} if traces else {}),
     }
     to_controller = {
         "to": [{"podSelector": {"matchLabels": controller_selector(search)}}],
         "ports": _CONTROLLER_PORTS,
     }
-    # Where DNS is served differs: pods of the cluster, or an address of the node.
-    to_dns = {"ports": _DNS_PORTS}
     worker = {
         "podSelector": {"matchLabels": workers},
         "policyTypes": ["Ingress", "Egress"],
-        "egress": [to_controller, to_dns, *(_rule(egress) for egress in search.spec.trainer.egress)],
+        "egress": [to_controller, to_dns, *traces, *(_rule(egress) for egress in search.spec.trainer.egress)],
     }
     name = search.metadata.name
     return (_policy(search, controller_name(name), controller), _policy(search, workers_name(name), worker))

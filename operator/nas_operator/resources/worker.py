@@ -21,6 +21,7 @@ from nas_operator.resources.controller import CONTROLLER_PORT, controller_host
 from nas_operator.resources.manifest import MANIFEST_FILE, without_defaults
 from nas_operator.resources.owner import owned_metadata
 from nas_operator.resources.pod import CERTIFICATES_DIRECTORY, MANIFEST_DIRECTORY, Mount, build_pod_spec
+from nas_operator.resources.tracing import tracing_environment
 from nas_operator.settings import Settings
 
 CONTAINER = "worker"
@@ -87,7 +88,7 @@ def build_job(search: NASSearch, pool: Pool, slot: int, image: str, settings: Se
     worker_labels = {POOL_LABEL: pool.name, SLOT_LABEL: str(slot), TEMPLATE_LABEL: template}
     pod = build_pod_spec(
         search,
-        _container(search, pool, image),
+        _container(search, pool, image, settings),
         list(_mounts(search)),
         pool,
         pool_certificate_name(name, pool.name),
@@ -128,11 +129,14 @@ def build_job(search: NASSearch, pool: Pool, slot: int, image: str, settings: Se
     )
 
 
-def _container(search: NASSearch, pool: Pool, image: str) -> Object:
+def _container(search: NASSearch, pool: Pool, image: str, settings: Settings) -> Object:
     trainer = search.spec.trainer
     # The root file system is read-only, so that a home there would be of no use.
     variables = {"HOME": "/tmp"} | trainer.environment  # noqa: S108
-    environment: dict[str, Object] = {name: {"value": value} for name, value in variables.items()}
+    environment = {
+        **tracing_environment(search, settings),
+        **{name: {"value": value} for name, value in variables.items()},
+    }
     environment["POD_NAME"] = {"valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}
     container: Object = {
         "name": CONTAINER,

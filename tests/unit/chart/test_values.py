@@ -16,6 +16,7 @@ SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text())
 
 # What the chart sets from other values than those of `settings`.
 FROM_ELSEWHERE = {"namespaces", "controller_image", "child_image", "image_pull_policy", "metrics_peers"}
+FROM_ELSEWHERE |= {"tracing_endpoint", "tracing_ratio"}
 
 
 def resolved(schema: dict[str, Any]) -> dict[str, Any]:
