@@ -86,14 +86,14 @@ def tracing(service: str) -> "Iterator[TracerProvider | None]":
     if not wanted or trouble:
         yield None
         return
-    from nas_api.trace_export import exporting
-
     where = urlsplit(wanted).netloc or wanted
     with ExitStack() as stack:
         provider = None
         try:
+            from nas_api.trace_export import exporting
+
             provider = stack.enter_context(exporting(service, where))
             logger.info("traces go to %s", where)
-        except Exception as error:  # of whatever else the environment says
+        except Exception as error:  # of whatever else the environment says, or of versions that do not fit together
             logger.warning("traces are not sent: %s", error)
         yield provider

@@ -27,7 +27,8 @@ def _peer(value: dict[str, Any]) -> dict[str, Any]:
 
 def _endpoint(value: str) -> str:
     parts = urlsplit(value)
-    if value and not (parts.hostname and parts.port and value == f"{parts.scheme}://{parts.netloc}"):
+    whole = parts.hostname and parts.port and value == f"{parts.scheme}://{parts.netloc}" and "@" not in value
+    if value and not (whole and parts.scheme in ("http", "https")):
         raise ValueError("write http://HOST:PORT, or https://HOST:PORT for TLS")
     return value
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +167,28 @@ def test_pods_are_admitted_where_pods_must_be_restricted(
     control_plane.wait_for(
         lambda: len(pods_of(control_plane, restricted, "worker")) == len(search.spec.pools), "the workers' pods"
     )
+
+
+def test_where_there_are_traces_objects_are_valid_and_pods_admitted(control_plane: Cluster, restricted: str) -> None:
+    endpoint = "http://collector.observability.svc:4317"
+    settings = SETTINGS.model_copy(update={"tracing_endpoint": endpoint, "tracing_ratio": 0.1})
+    search = create_search(
+        control_plane, restricted, {"trainer": {"environment": {"OTEL_TRACES_SAMPLER": "always_on"}}}
+    )
+    apply(control_plane, build_stateful_set(search, settings, "controller:1", 1))
+    apply(control_plane, build_job(search, search.spec.pools[0], 0, "worker:1", settings))
+    for component, sampler in (("controller", "parentbased_traceidratio"), ("worker", "always_on")):
+        control_plane.wait_for(partial(pods_of, control_plane, restricted, component), f"the {component}'s pod")
+        [pod] = pods_of(control_plane, restricted, component)
+        variables = {variable["name"]: variable.get("value") for variable in pod["spec"]["containers"][0]["env"]}
+        assert variables["OTEL_EXPORTER_OTLP_ENDPOINT"] == endpoint
+        assert variables["OTEL_TRACES_SAMPLER"] == sampler
+    for policy in build_network_policies(search, settings):
+        applied = apply(control_plane, policy)
+        namespaces = [
+            peer.get("namespaceSelector") for rule in applied["spec"]["egress"] for peer in rule.get("to", ())
+        ]
+        assert {"matchLabels": {"kubernetes.io/metadata.name": "observability"}} in namespaces
 
 
 def test_a_search_may_have_the_longest_names_and_begin_with_a_digit(control_plane: Cluster, namespace: str) -> None:

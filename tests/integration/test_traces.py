@@ -30,7 +30,7 @@ SPEC = """\
   searchSpace: {convNet: {layers: {initial: 2, max: 2}}}
   controller:
     parallelism: {batchSize: 2}
-    lease: {duration: 5s}
+    lease: {duration: 10s}
   reward: {metric: val_accuracy, exponent: 1}"""
 
 

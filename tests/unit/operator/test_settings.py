@@ -46,6 +46,7 @@ def test_a_setting_is_read_from_its_variable(
         ("metrics_peers", '[{"namespace": "monitoring"}]', "has ipBlock, namespaceSelector, podSelector"),
         ("tracing_endpoint", "collector:4317", "write http://HOST:PORT"),
         ("tracing_endpoint", "http://collector", "write http://HOST:PORT"),
+        ("tracing_endpoint", "grpc://collector:4317", "write http://HOST:PORT"),
         ("tracing_endpoint", "http://collector:4317/v1/traces", "write http://HOST:PORT"),
         ("tracing_endpoint", "http://collector:99999", "Port out of range"),
         ("tracing_ratio", "10", "less than or equal to 1"),
