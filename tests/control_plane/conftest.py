@@ -7,9 +7,9 @@ import pytest
 
 from tests.cluster.cluster import Cluster
 from tests.cluster.fixtures import namespace_for, pytest_runtest_makereport, pytest_terminal_summary
+from tests.cluster.kubectl_nas import Run, kubectl_nas
 from tests.cluster.lifecycle import temporary_control_plane
 from tests.control_plane.custom_resources import install_crds
-from tests.control_plane.kubectl_nas import Run, kubectl_nas
 from tests.control_plane.operator_process import OperatorProcess, running_operator
 from tests.control_plane.rights import install_rights
 from tests.control_plane.searches import Namespace

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from tests.cluster.cluster import Cluster
+from tests.cluster.kubectl_nas import Run, environment_of, failed, succeeded, user_kubeconfig
 from tests.control_plane.custom_resources import Object, pool, search
-from tests.control_plane.kubectl_nas import Run, environment_of, failed, succeeded, user_kubeconfig
 
 NOW = "2026-01-01T00:00:00Z"
 

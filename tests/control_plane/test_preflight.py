@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tests.cluster.gpu_nodes import NODE_SELECTOR, TOLERATION
-from tests.control_plane.kubectl_nas import Run, failed, user_kubeconfig
+from tests.cluster.kubectl_nas import Run, failed, user_kubeconfig
 from tests.control_plane.rights import CHART, RELEASE
 from tests.control_plane.searches import Namespace, digits
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.cluster import Cluster
+from tests.cluster.kubectl_nas import kubectl_nas, succeeded
 from tests.e2e.installation import Installation
-from tests.e2e.kubectl_nas import KubectlNas
 from tests.e2e.search import Search, quick_search
 
 
@@ -23,7 +23,11 @@ def search(cluster: Cluster, operator: Installation, namespace: str) -> Search:
 
 
 def test_results_are_those_of_the_controller_and_after_it_those_of_the_status(search: Search, tmp_path: Path) -> None:
-    nas = KubectlNas(search)
+    run = kubectl_nas(search.cluster, search.namespace)
+
+    def nas(*arguments: str) -> str:
+        return succeeded(run(*arguments))
+
     trained = next(trial for trial in search.trials() if trial.sequence and trial.worker_id in search.workers())
     assert nas("logs", str(trained.trial_id)).startswith(f"--- trial {trained.trial_id}, attempt 1, worker ")
     trials = search.end_after(8)
@@ -52,13 +56,13 @@ def test_results_are_those_of_the_controller_and_after_it_those_of_the_status(se
 
     search.patch({"spec": {"controller": {"ttlAfterFinished": "1s"}}})
     search.wait(lambda: not search.owned("pods", "controller"), "no controller", 120)
-    gone = nas.run("best", "-o", "json")
+    gone = run("best", "-o", "json")
     assert gone.returncode == 0, gone.stderr
     assert "cannot be asked: there is no pod quick-controller-0" in gone.stderr
     left = json.loads(gone.stdout)
     assert (left["trial"], left["architecture"]) == (best["trial"], best["architecture"])
     assert best["trial"] in [document["trial"] for document in json.loads(nas("trials", "-o", "json"))]
-    lost = nas.run("plot", "-o", str(tmp_path / "lost.png"))
+    lost = run("plot", "-o", str(tmp_path / "lost.png"))
     assert lost.returncode == 1
     assert "journal-quick-controller-0" in lost.stderr
     assert "Traceback" not in lost.stderr
