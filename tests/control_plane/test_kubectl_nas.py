@@ -11,6 +11,8 @@ import yaml
 from tests.cluster.cluster import Cluster
 from tests.cluster.kubectl_nas import Run, environment_of, failed, succeeded, user_kubeconfig
 from tests.control_plane.custom_resources import Object, pool, search
+from tests.control_plane.operator_process import OperatorProcess
+from tests.control_plane.searches import Namespace, digits
 
 NOW = "2026-01-01T00:00:00Z"
 
@@ -119,6 +121,19 @@ def test_watch_waits_for_the_controller_until_the_search_has_ended(
         .removeprefix(waiting)
         .startswith(f"error: the controller of {namespace}/digits cannot be asked")
     )
+
+
+def test_watch_does_not_wait_for_who_may_not_forward_ports(
+    nas: Run, space: Namespace, operator: OperatorProcess, tmp_path: Path
+) -> None:
+    space.apply(digits(replicas=1))
+    space.wait_for_workers(1)
+    space.kubectl("wait", "pod", "digits-controller-0", "--for=condition=Ready", "--timeout=60s")
+    reader = user_kubeconfig(space.cluster, space.name, "", tmp_path / "reader")
+    space.kubectl("create", "role", "reader", "--verb=get,list", "--resource=nassearches.kubenas.dev,pods,secrets")
+    space.kubectl("create", "rolebinding", "reader", "--role=reader", f"--serviceaccount={space.name}:user-nobody")
+    line = failed(nas("watch", "digits", kubeconfig=reader), 1)
+    assert "cannot be asked: you may not forward ports to pod digits-controller-0, which the role edit" in line
 
 
 def test_a_search_that_is_not_there_is_told_with_those_that_are(nas: Run, searches: None) -> None:

@@ -104,9 +104,9 @@ def test_a_controller_that_dies_is_told(controller: ControllerProcess, tmp_path:
     controller.write_manifest(SPEC)
     controller.start()
     with controller.channel("admin") as channel:
-        asked = Controller(rpc.SearchServiceStub(channel), lambda: "the way is blocked")
+        asked = Controller(rpc.SearchServiceStub(channel), lambda: ControllerUnreachable("the way is blocked"))
         controller.kill()
-        with pytest.raises(ControllerUnreachable, match="it does not answer: the way is blocked"):
+        with pytest.raises(ControllerUnreachable, match="the way is blocked"):
             asked.summary()
 
 

@@ -21,7 +21,6 @@ T = TypeVar("T")
 _ANSWER = 20.0  # seconds, with the connection through the API server
 _PAGE = 1000
 _PORT_NAME = "tls-grpc"
-_MAY_NOT_FORWARD = "you may not forward ports"
 _MAX_MESSAGE = 64 * 2**20  # a page of trials with long series
 
 
@@ -40,12 +39,14 @@ class Controller:
         answered: its summary, as given last.
     """
 
-    def __init__(self, stub: SearchServiceStub, why_not: Callable[[], str] = lambda: "") -> None:
+    def __init__(
+        self, stub: SearchServiceStub, why_not: Callable[[], ControllerUnreachable | None] = lambda: None
+    ) -> None:
         """Asks for the summary.
 
         Args:
             stub: of a channel with the administrator's certificate.
-            why_not: what the way to the controller knows of a failure.
+            why_not: what the way to the controller knows of a failure, if anything.
 
         Raises:
             ControllerUnreachable: it does not answer.
@@ -145,8 +146,8 @@ class Controller:
         try:
             return call()
         except grpc.RpcError as error:
-            words = self._why_not() or (error.details() if isinstance(error, grpc.Call) else "") or str(error)
-            raise _unreachable(words)(f"it does not answer: {words}") from error
+            words = (error.details() if isinstance(error, grpc.Call) else "") or str(error)
+            raise self._why_not() or ControllerUnreachable(f"it does not answer: {words}") from error
 
 
 @contextmanager
@@ -169,7 +170,7 @@ def open_controller(cluster: Cluster, name: str) -> Iterator[Controller]:
     with PortForward(cluster.access.configuration, cluster.namespace, pod, port) as forward:
         channel = grpc.secure_channel(forward.target, credentials, options=options)
         try:
-            yield Controller(SearchServiceStub(channel), lambda: _words(forward.problem, pod))
+            yield Controller(SearchServiceStub(channel), lambda: _why_not(forward, pod))
         finally:
             channel.close()
 
@@ -203,11 +204,9 @@ def _certificate(cluster: Cluster, search: str) -> KeyPair:
         raise ControllerUnreachable(f"secret {name} holds no certificate") from error
 
 
-def _unreachable(words: str) -> type[ControllerUnreachable]:
-    return MayNotAsk if words.startswith(_MAY_NOT_FORWARD) else ControllerUnreachable
-
-
-def _words(problem: str, pod: str) -> str:
-    if "403" in problem:
-        return f"{_MAY_NOT_FORWARD} to pod {pod}, which the role edit in its namespace allows"
-    return f"no connection to pod {pod} through the API server: {problem}" if problem else ""
+def _why_not(forward: PortForward, pod: str) -> ControllerUnreachable | None:
+    if forward.forbidden:
+        return MayNotAsk(f"you may not forward ports to pod {pod}, which the role edit in its namespace allows")
+    if forward.problem:
+        return ControllerUnreachable(f"no connection to pod {pod} through the API server: {forward.problem}")
+    return None

@@ -3,11 +3,14 @@
 import socket
 import tempfile
 import threading
+import time
 from contextlib import suppress
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Self
 
 _PIECE = 2**16
+_PATIENCE = 5.0  # seconds, at the end, with an API server that does not answer
 
 
 class PortForward:
@@ -18,6 +21,7 @@ class PortForward:
     Attributes:
         target: what gRPC connects to.
         problem: why the last connection was not forwarded; empty: none failed.
+        forbidden: whether that is for want of the right.
     """
 
     def __init__(self, configuration: Any, namespace: str, pod: str, port: int) -> None:
@@ -34,10 +38,13 @@ class PortForward:
         path = Path(self._directory.name) / "pod"
         self.target = f"unix:{path}"
         self.problem = ""
+        self.forbidden = False
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.bind(str(path))
         self._listener.listen()
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._forwarding: list[threading.Thread] = []
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
 
     def __enter__(self) -> Self:
         return self
@@ -46,6 +53,12 @@ class PortForward:
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)  # a thread that waits in accept does not notice a close
         self._listener.close()
+        # gRPC connects anew after a failure. A thread that is in the midst of that would abort the program at its end:
+        # the interpreter ends threads in a way that code in other languages, such as pydantic's core, does not bear.
+        until = time.monotonic() + _PATIENCE
+        self._accepting.join(_PATIENCE)
+        for thread in self._forwarding:
+            thread.join(max(0.0, until - time.monotonic()))
         self._directory.cleanup()
 
     def _accept(self) -> None:
@@ -54,7 +67,9 @@ class PortForward:
                 ours, _ = self._listener.accept()
             except OSError:  # closed
                 return
-            threading.Thread(target=self._forward, args=(ours,), daemon=True).start()
+            thread = threading.Thread(target=self._forward, args=(ours,), daemon=True)
+            self._forwarding = [*(each for each in self._forwarding if each.is_alive()), thread]
+            thread.start()
 
     def _forward(self, ours: socket.socket) -> None:
         from kubernetes.client import ApiClient, CoreV1Api
@@ -69,6 +84,8 @@ class PortForward:
                     client.connect_get_namespaced_pod_portforward, *self._pod, ports=str(self._port)
                 )
             except (ApiException, OSError) as error:
+                # The client's exception has no status, but the one of the WebSocket that it was made of has.
+                self.forbidden = getattr(error.__context__, "status_code", None) == HTTPStatus.FORBIDDEN
                 self.problem = str(getattr(error, "reason", None) or error).partition("-+-+-")[0].strip()
                 return
             theirs = forwarded.socket(self._port)
@@ -78,7 +95,7 @@ class PortForward:
             back.join()
             theirs.close()
             if said := forwarded.error(self._port):
-                self.problem = said.strip()
+                self.forbidden, self.problem = False, said.strip()
 
 
 def _copy(source: socket.socket, sink: socket.socket) -> None:
