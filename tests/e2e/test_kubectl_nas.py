@@ -6,11 +6,14 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.cluster.cluster import Cluster
 from tests.cluster.kubectl_nas import kubectl_nas, succeeded
-from tests.e2e.installation import Installation
+from tests.e2e.installation import ROOT, TAG, Installation
 from tests.e2e.search import Search, quick_search
+
+SAMPLE = ROOT / "manifests" / "samples" / "digits.yaml"
 
 
 @pytest.fixture
@@ -66,3 +69,37 @@ def test_results_are_those_of_the_controller_and_after_it_those_of_the_status(se
     assert lost.returncode == 1
     assert "journal-quick-controller-0" in lost.stderr
     assert "Traceback" not in lost.stderr
+
+
+def test_preflight_says_of_the_sample_and_of_one_that_no_node_can_run_what_is_true(
+    cluster: Cluster, operator: Installation, namespace: str, tmp_path: Path
+) -> None:
+    nas = kubectl_nas(cluster, namespace)
+
+    def checks(exit_status: int, *arguments: str) -> dict[str, dict[str, str]]:
+        ran = nas("preflight", *arguments, "-o", "json")
+        assert ran.returncode == exit_status, ran
+        return {check["check"]: check for check in json.loads(ran.stdout)["checks"]}
+
+    # With the volumes of our own cluster that is no matter of course: no CSI driver makes them.
+    by_any_provisioner = ("--set", "spec.controller.storage.accessMode=ReadWriteOnce")
+    found = checks(0, str(SAMPLE), *by_any_provisioner)
+    assert {name: check["message"] for name, check in found.items() if check["outcome"] != "ok"} == {}
+    assert f"operator:{TAG}" in found["operator"]["message"]
+    assert found["nodes for the pool default"]["message"].startswith("2 of 2 workers fit now")
+    if cluster.is_ours:
+        image = found["image of the pool default"]["message"]
+        assert image == f"localhost/kubenas/child:{TAG}: 1 of 1 node that it can go to have it"
+        unsure = {name for name, check in checks(0, str(SAMPLE)).items() if check["outcome"] != "ok"}
+        assert unsure == {"journal volume"}
+
+    manifest = tmp_path / "gpu.yaml"
+    document = yaml.safe_load(SAMPLE.read_text())
+    document["spec"]["pools"][0]["resources"] = {"nvidia.com/gpu": "100"}
+    manifest.write_text(yaml.safe_dump(document))
+    found = checks(1, str(manifest), *by_any_provisioner)
+    assert {name for name, check in found.items() if check["outcome"] != "ok"} == {"nodes for the pool default"}
+    [pool] = [check for check in found.values() if check["outcome"] == "failed"]
+    assert pool["message"] == "no node has nvidia.com/gpu 100, even when it is empty"
+    assert pool["advice"].startswith("Correct spec.pools[0]: resources")
+    assert not cluster.kubectl("--namespace", namespace, "get", "nassearches,pods", "-o", "name"), "nothing was made"
