@@ -28,7 +28,8 @@ BRIDGE = "cni0"
 PODS = "10.217.0.0/16"
 SERVICES = "10.218.0.0/16"
 NODE_ADDRESS = "10.217.0.1"  # of the bridge that pods are on; everything listens here
-_LINK_HOST, _LINK_NODE = "10.219.0.1", "10.219.0.2"
+HOST_ADDRESS = "10.219.0.1"  # of this machine, as pods see it
+_LINK_NODE = "10.219.0.2"
 
 # Where containerd, CNI and the kubelet leave files whatever they are told: the cluster gets directories of its own.
 _PRIVATE = ("/run", "/var/lib", "/var/log")
@@ -99,7 +100,7 @@ def _connect(init: int) -> None:
     ip = require("ip")
     inside = [require("nsenter"), f"--target={init}", "--net", ip]
     run(ip, "link", "add", HOST_LINK, "type", "veth", "peer", "name", "uplink", "netns", str(init))
-    run(ip, "address", "add", f"{_LINK_HOST}/30", "dev", HOST_LINK)
+    run(ip, "address", "add", f"{HOST_ADDRESS}/30", "dev", HOST_LINK)
     run(ip, "link", "set", HOST_LINK, "up")
     prefix = PODS.partition("/")[2]
     for arguments in (
@@ -110,7 +111,7 @@ def _connect(init: int) -> None:
         f"link add {BRIDGE} address 02:6b:6e:61:73:01 type bridge",
         f"address add {NODE_ADDRESS}/{prefix} dev {BRIDGE}",
         f"link set {BRIDGE} up",
-        f"route add default via {_LINK_HOST}",
+        f"route add default via {HOST_ADDRESS}",
     ):
         run(inside[0], *inside[1:], *arguments.split())
     run(inside[0], *inside[1:-1], "sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward")
@@ -120,7 +121,7 @@ def _connect(init: int) -> None:
 
 def check_networks(routes: Iterable[dict[str, str]]) -> None:
     """Raises RuntimeError if a route of the machine leads to a network that the cluster uses."""
-    ours = [ipaddress.ip_network(network) for network in (PODS, SERVICES, f"{_LINK_HOST}/30".replace(".1/", ".0/"))]
+    ours = [ipaddress.ip_network(network) for network in (PODS, SERVICES, f"{HOST_ADDRESS}/30".replace(".1/", ".0/"))]
     for route in routes:
         if route["dst"] == "default":
             continue

@@ -1,14 +1,19 @@
 """The operator in a real cluster: images built from this checkout, installed by the chart."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from tests.cluster.cluster import Cluster
 from tests.cluster.layout import Layout
+from tests.cluster.machine import HOST_ADDRESS, NODE_ADDRESS
 from tests.cluster.progress import say
 
 ROOT = Path(__file__).parents[2]
@@ -38,15 +43,26 @@ class Installation:
 
     def install(self, tag: str = TAG) -> None:
         """Installs or upgrades the operator, and waits until it is ready."""
-        settings = [f"--set=images.repository={REPOSITORY}", f"--set=images.tag={tag}"]
-        if not self.cluster.is_ours:  # kind's volumes, and those of others, may come from no CSI driver
+        self._helm("upgrade", "--install", "--create-namespace", "--wait", "--timeout=180s", f"--set=images.tag={tag}")
+
+    def pod_monitors(self) -> list[dict[str, Any]]:
+        """Those that the chart has for the Prometheus operator. They are not installed: it is not there."""
+        enabled = "--set=metrics.podMonitor.enabled=true,metrics.podMonitor.interval=1s"
+        rendered = self._helm("template", "--show-only=templates/podmonitors.yaml", enabled)
+        return list(yaml.safe_load_all(rendered))
+
+    def _helm(self, command: str, *options: str) -> str:
+        settings = [f"--set=images.repository={REPOSITORY}", "--set=crds.keep=false"]
+        settings += ["--set=settings.pollSeconds=1,settings.statusSeconds=1,settings.resyncSeconds=10"]
+        if self.cluster.is_ours:  # its network enforces policies, and knows no IPv6
+            peers = [{"ipBlock": {"cidr": f"{HOST_ADDRESS}/32"}}]
+            policy = {"enabled": True, "apiServer": {"cidrs": [f"{NODE_ADDRESS}/32"]}}
+            settings += ["--set-json", f"metrics.peers={json.dumps(peers)}"]
+            settings += ["--set-json", f"networkPolicy={json.dumps(policy)}"]
+        else:  # kind's volumes, and those of others, may come from no CSI driver
             settings += ["--set=settings.storageAccessMode=ReadWriteOnce"]
-        settings += ["--set=settings.pollSeconds=1", "--set=settings.statusSeconds=1"]
-        settings += ["--set=settings.resyncSeconds=10", "--set=crds.keep=false"]
-        self.cluster.helm(
-            *("upgrade", "--install", self.release, ROOT / "helm" / "nas-operator"),
-            *("--namespace", self.namespace, "--create-namespace", "--wait", "--timeout=180s", *settings),
-        )
+        chart = ROOT / "helm" / "nas-operator"
+        return self.cluster.helm(command, self.release, chart, "--namespace", self.namespace, *options, *settings)
 
     def uninstall(self) -> None:
         """Takes everything away."""

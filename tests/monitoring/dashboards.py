@@ -77,8 +77,13 @@ def queries(name: str, chosen: Mapping[str, str]) -> list[Query]:
     return found
 
 
-def wait_for_data(prometheus: Prometheus, waiting: list[Query]) -> None:
+def wait_for_data(prometheus: Prometheus, waiting: list[Query], timeout: float = 60) -> None:
     """Waits until each query has found something.
+
+    Args:
+        prometheus: That is asked.
+        waiting: The queries. Those that have found something are taken out.
+        timeout: Seconds.
 
     Raises:
         AssertionError: with those that have not.
@@ -90,7 +95,7 @@ def wait_for_data(prometheus: Prometheus, waiting: list[Query]) -> None:
         return not waiting
 
     try:
-        wait_for(all_found, "all queries to find something")
+        wait_for(all_found, "all queries to find something", timeout)
     except TimeoutError:
         raise AssertionError("\n".join(["found nothing:", *map(str, waiting)])) from None
 

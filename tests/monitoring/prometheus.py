@@ -135,8 +135,13 @@ class Prometheus:
 
 
 @contextmanager
-def running_prometheus(directory: Path, targets: Sequence[Target], rules: Sequence[Path] = ()) -> Iterator[Prometheus]:
-    """A Prometheus for the duration of the context. It has scraped all of its targets when the context begins.
+def running_prometheus(
+    directory: Path,
+    targets: Sequence[Target] = (),
+    rules: Sequence[Path] = (),
+    discovering: Sequence[Mapping[str, Any]] = (),
+) -> Iterator[Prometheus]:
+    """A Prometheus for the duration of the context. It has scraped all of `targets` when the context begins.
 
     It scrapes each second, and as often evaluates the rules that do not say how often they want to be.
 
@@ -144,13 +149,14 @@ def running_prometheus(directory: Path, targets: Sequence[Target], rules: Sequen
         directory: For its configuration, its data and its log.
         targets: All of them must be up.
         rules: Files of rules.
+        discovering: Scrape configurations that find targets of their own, sooner or later.
 
     Raises:
         AssertionError: it does not start. Has its log.
         TimeoutError: a target is not up in time.
     """
     configuration = directory / "prometheus.yml"
-    configuration.write_text(yaml.safe_dump(_configuration(targets, rules)))
+    configuration.write_text(yaml.safe_dump(_configuration(targets, rules, discovering)))
     log = directory / "prometheus.log"
     options = [f"--config.file={configuration}", f"--storage.tsdb.path={directory / 'prometheus'}"]
     with log.open("wb") as output:
@@ -160,14 +166,16 @@ def running_prometheus(directory: Path, targets: Sequence[Target], rules: Sequen
     try:
         prometheus = Prometheus(wait_for(lambda: _url(process, log), "the port of Prometheus", _PATIENCE))
         wait_for(prometheus.ready, "Prometheus to be ready", _PATIENCE)
-        wait_for(lambda: len(prometheus.instant("up == 1")) == len(targets), f"scrapes of {targets}", _PATIENCE)
+        wait_for(lambda: len(prometheus.instant("up == 1")) >= len(targets), f"scrapes of {targets}", _PATIENCE)
         yield prometheus
     finally:
         process.kill()
         process.wait()
 
 
-def _configuration(targets: Sequence[Target], rules: Sequence[Path]) -> dict[str, Any]:
+def _configuration(
+    targets: Sequence[Target], rules: Sequence[Path], discovering: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
     jobs: dict[str, list[Target]] = {}
     for target in targets:
         jobs.setdefault(target.job, []).append(target)
@@ -175,8 +183,11 @@ def _configuration(targets: Sequence[Target], rules: Sequence[Path]) -> dict[str
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
         "rule_files": [str(path.resolve()) for path in rules],
         "scrape_configs": [
-            {"job_name": job, "honor_labels": True, "static_configs": [_static(target) for target in of_job]}
-            for job, of_job in jobs.items()
+            *(
+                {"job_name": job, "honor_labels": True, "static_configs": [_static(target) for target in of_job]}
+                for job, of_job in jobs.items()
+            ),
+            *discovering,
         ],
     }
 
