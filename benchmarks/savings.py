@@ -57,7 +57,7 @@ _SPEC: dict[str, Any] = {
             "skipConnections": False,
         },
     },
-    "trainer": {"dataset": {"path": "digits"}, "epochs": _EPOCHS, "optimizer": {"learningRate": 0.05}},
+    "trainer": {"dataset": {"path": "digits"}, "epochs": _EPOCHS, "batchSize": 32, "optimizer": {"learningRate": 0.05}},
     "budget": {"maxTrials": "unlimited"},
 }
 _RULE = "controller.earlyStopping"
