@@ -1,6 +1,7 @@
 """The digits sample, as a researcher runs it: from `kubectl apply` to a network that trains. Prometheus watches it."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.cluster.cluster import Cluster
 from tests.cluster.fixtures import namespace_for
@@ -105,6 +107,26 @@ def test_every_query_of_the_dashboards_finds_data_and_no_alert_tells_of_trouble(
     fired = {series.labels["alertname"] for series in prometheus.range('ALERTS{alertstate="firing"}', since)}
     # A journal's volume is a directory of this machine here, whose disk may be rather full.
     assert fired <= {"NASBudgetNearlySpent", "NASJournalVolumeFilling"}
+
+
+@needs_prometheus
+def test_the_configuration_that_the_documentation_has_finds_the_same_pods(
+    digits: Run, prometheus: Prometheus | None, tmp_path: Path
+) -> None:
+    if prometheus is None:
+        pytest.skip("pods of an existing cluster may be out of reach for a Prometheus on this machine")
+    blocks = re.findall(r"^```yaml\n(.*?)^```", (ROOT / "docs" / "metrics.md").read_text(), re.DOTALL | re.MULTILINE)
+    [documented] = [block for block in blocks if "kubernetes_sd_configs" in block]
+    jobs = yaml.safe_load(documented)["scrape_configs"]
+    about = f'{{namespace="{digits.namespace}", search="digits"}}'
+    asked = [f"nas_search_info{about}", f"nas_search_lease_duration_seconds{about}"]
+    with pod_discovery(digits.cluster) as discovery:
+        for job in jobs:
+            assert job.pop("kubernetes_sd_configs") == [{"role": "pod"}]
+            job["http_sd_configs"] = [{"url": discovery}]
+        with running_prometheus(tmp_path, discovering=jobs) as another:
+            digits.wait(lambda: all(map(another.instant, asked)), "scrapes of controller and operator", 120)
+            assert {series.labels["job"] for series in another.instant("up")} == {job["job_name"] for job in jobs}
 
 
 def test_nobody_else_reaches_controller_and_operator(digits: Run) -> None:
