@@ -23,8 +23,9 @@ class EqualRewards:
         """Takes the results so far, in the order in which they finished. What they say has been said."""
         algorithm = spec.controller.algorithm
         self._reward_model = algorithm.type == "Editing" and algorithm.editing.candidates > 1
-        # As soon as the reward model is asked, it matters.
-        self._enough = min(IN_A_ROW, algorithm.editing.initial_samples) if self._reward_model else IN_A_ROW
+        # Of the first ones, as soon as the reward model is asked, it matters.
+        self._enough_first = min(IN_A_ROW, algorithm.editing.initial_samples) if self._reward_model else IN_A_ROW
+        self._said = False
         self._metric = spec.reward.metric
         self._reward: float | None = None
         self._in_a_row = 0
@@ -39,13 +40,17 @@ class EqualRewards:
         Returns:
             What to say to a person now, once each time that it begins; empty when it has ended; else None.
         """
-        before = self._in_a_row
-        self._in_a_row = before + 1 if reward == self._reward else 1
+        differs = reward != self._reward
+        self._in_a_row = 1 if differs else self._in_a_row + 1
         self._reward = reward
         self._trained += 1
-        if self._in_a_row == self._enough:
+        if differs and self._said:
+            self._said = False
+            return ""
+        if not self._said and self._in_a_row >= (self._enough_first if self._in_a_row == self._trained else IN_A_ROW):
+            self._said = True
             return self._remark(trial)
-        return "" if self._in_a_row == 1 and before >= self._enough else None
+        return None
 
     def _remark(self, trial: int) -> str:
         everything = self._in_a_row == self._trained

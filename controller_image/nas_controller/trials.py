@@ -249,6 +249,8 @@ class Trials:
         for trial in trials:
             assert self._twins is not None
             twin = self._twins.replay(trial)
+            if self._stopping is not None:
+                self._stopping.drop(trial.sampled.trial)
             records.append(self._record(trial, None, "", TrialResult(twin.state), twin.reward, replay_of=twin.trial))
         return records
 

@@ -54,7 +54,9 @@ class EarlyStopping:
         while page := journal.finished(after=after, limit=_PAGE, measurements=True):
             for record in page:
                 trial = record.sampled.trial
-                if record.replay_of is None and record.reward is not None and trial not in cheap:
+                if record.replay_of is not None:
+                    self.drop(trial)
+                elif record.reward is not None and trial not in cheap:
                     self.finish(trial, record.state, record.reward, record.measurements)
             after = page[-1].sequence
         held = [lease for lease in recovered.leases if not (lease.training or is_of_first_training(lease.lease))]
@@ -139,12 +141,9 @@ class EarlyStopping:
 
     def finish(self, trial: int, state: TrialState, reward: float, measurements: Iterable[Measurement]) -> None:
         """A trial that was trained has its result."""
-        self._forget(trial)
-        if trial == self._spared:
-            self._spared = None
         curve = Curve.of(points_of(tuple(measurements), self._reward))
+        self.drop(trial)
         if state is TrialState.FAILED or not curve:
-            self._rule.forget(trial)
             return
         self._rule.observe(trial, curve)
         if state is TrialState.STOPPED_EARLY:
@@ -152,6 +151,13 @@ class EarlyStopping:
             return
         self._stopped_in_a_row = 0
         self._completed.append(Completed(trial, curve, reward))
+
+    def drop(self, trial: int) -> None:
+        """A trial gets the result of its twin: what it has shown before counts no more."""
+        self._forget(trial)
+        self._rule.forget(trial)
+        if trial == self._spared:
+            self._spared = None
 
     def _forget(self, trial: int) -> None:
         for known in (self._curves, self._attempts, self._asked):

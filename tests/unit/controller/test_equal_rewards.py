@@ -64,6 +64,13 @@ def test_they_are_told_again_when_they_begin_again(caplog: pytest.LogCaptureFixt
     assert len(warnings(caplog)) == 2
 
 
+def test_few_equal_rewards_are_told_of_the_first_trials_alone() -> None:
+    """When a reward model is asked for the first time, that all were equal matters; later two alike are chance."""
+    search = manifest("Editing", editing={"initialSamples": 2})
+    assert train(search, journal(), [0.8, 0.8])[-1].startswith("all 2 trained architectures")
+    assert train(search, journal(), [0.1, 0.8, 0.8, 0.8]) == [""] * 4
+
+
 def test_trials_that_fail_between_them_tell_nothing() -> None:
     said = train(manifest("REINFORCE"), journal(), [*[0.125] * 9, None, *[0.125] * (IN_A_ROW - 9)])
     assert said[-1]

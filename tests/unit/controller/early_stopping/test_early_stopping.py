@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import example, given, settings
 from nas_api.spec import NASSearch
+from nas_controller.early_stopping import build_early_stopping
 from nas_controller.early_stopping.curve import Curve, points_of
 from nas_controller.journal.journal import Measurement, ReportedPoint, TrialState
 from nas_controller.leases import Ending, Lease
@@ -157,6 +158,26 @@ def test_a_trial_that_was_spared_is_spared_after_a_restart_until_it_has_its_resu
         engine = Driven(manifest("Median"), records)
         states = [engine.train([0.1]) for _ in range(3)]
         assert states == [TrialState.STOPPED_EARLY, TrialState.STOPPED_EARLY, TrialState.SUCCEEDED], "the next in turn"
+
+
+def test_a_spared_trial_that_gets_the_result_of_its_twin_is_spared_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It could be, given back, when `duplicates` was edited: and nobody would be spared after it."""
+    monkeypatch.setattr(LONGEST_RUN, 2)
+    stopping = build_early_stopping(manifest("Median").spec)
+    assert stopping is not None
+
+    def train(trial: int, accuracy: float) -> bool:
+        stopping.begin(trial, f"lease-{trial}")
+        stopping.report(trial, [measurement(1, accuracy)])
+        return stopping.stops(trial)
+
+    for trial, accuracy in enumerate((0.9, 0.9, 0.1, 0.1)):
+        state = TrialState.STOPPED_EARLY if train(trial, accuracy) else TrialState.SUCCEEDED
+        stopping.finish(trial, state, accuracy, [measurement(1, accuracy)])
+    assert not train(4, 0.1)
+    assert train(5, 0.1)
+    stopping.drop(4)
+    assert not train(6, 0.1)
 
 
 def test_a_restart_compares_no_trial_with_cheap_first_trainings(tmp_path: Path) -> None:
