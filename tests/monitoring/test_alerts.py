@@ -184,7 +184,7 @@ class Filling(Trouble):
         self.controller.state.mkdir()
         mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(self.controller.state)]
         if subprocess.run(mount, check=False, capture_output=True).returncode != 0:
-            pytest.skip("no permission to mount a small file system")
+            raise PermissionError("no permission to mount a small file system")
 
     def begin(self) -> None:
         assert self.controller.state is not None
@@ -201,11 +201,14 @@ TROUBLES = (Diverging, Losing, Hanging, Collapsing, Ending, Filling)
 
 @pytest.fixture
 def troubles(tmp_path: Path) -> Iterator[list[Trouble]]:
-    """Searches that run, all well yet."""
+    """Searches that run, all well yet. The one whose volume fills is left out where nothing may be mounted."""
     made: list[Trouble] = []
     try:
         for kind in TROUBLES:
-            made.append(kind(tmp_path / kind.__name__))
+            try:
+                made.append(kind(tmp_path / kind.__name__))
+            except PermissionError:
+                continue
             made[-1].start()
         yield made
     finally:
@@ -250,3 +253,5 @@ def test_every_alert_fires_in_its_trouble_alone_and_clears_when_that_is_mended(
         trouble.mend()
     wait_for(lambda: not firing(prometheus), "all alerts to clear", 120)
     assert fired(prometheus) == expected
+    if len(troubles) < len(TROUBLES):
+        pytest.skip("all is well, but no volume has filled: no permission to mount a small file system")
