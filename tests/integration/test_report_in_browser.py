@@ -16,6 +16,7 @@ from tests.unit.cli.conftest import history, write_state
 
 _CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 _LIVES = {"digits": history(), "nothing yet": [(ControllerStarted(1, 1_700_000_000.0),)]}
+_PLOTS = {"digits": 6, "nothing yet": 0}
 
 pytestmark = pytest.mark.skipif(
     _CHROMIUM is None, reason="needs Chromium, on Debian: apt-get install chromium (.ci/run does it)"
@@ -48,10 +49,11 @@ def file(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     state = write_state(directory / "digits", _LIVES[request.param])
     if request.param == "digits":
         write_state(directory / "digits-random", _LIVES[request.param])
-    command = [*NAS, "report", "-o", str(directory / "report.html"), "-s", str(state), "--price", "default=2.50"]
+    file = directory / f"{request.param}.html"
+    command = [*NAS, "report", "-o", str(file), "-s", str(state), "--price", "default=2.50"]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
-    return directory / "report.html"
+    return file
 
 
 def opened(context: BrowserContext, file: Path) -> Opened:
@@ -72,7 +74,9 @@ def test_it_fits_asks_for_nothing_and_has_nothing_to_complain_of(
         report = opened(context, file)
         page = report.page
         page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
-        for plot in page.locator(".plot").all():
+        plots = page.locator(".plot").all()
+        assert len(plots) == _PLOTS[file.stem]
+        for plot in plots:
             plot.hover()  # the words of a point must not stand beyond the edge
             assert page.locator(".tip").count() == 1
         wide = """[...document.querySelectorAll('body *')]

@@ -26,7 +26,7 @@ def trial_table(course: Course, search: NASSearch, rows: int, width: int) -> Tab
         table.add_column(column, justify="right", no_wrap=True)
     wide = width >= _WITH_MESSAGES
     if wide:
-        table.add_column("", no_wrap=True, overflow="ellipsis", max_width=width - _NUMBERS)
+        table.add_column("worker or error", no_wrap=True, overflow="ellipsis", max_width=width - _NUMBERS)
     for trial in list(course.last)[-max(1, rows - 1) :]:
         table.add_row(*_row(trial, wide=wide), style=_style(trial, course))
     return table
