@@ -1,5 +1,7 @@
 """How a command fails: one clear message on stderr and an exit code that scripts can tell apart."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import typer
@@ -28,12 +30,35 @@ class BadInput(Failure):
 
 
 class CommandGroup(TyperGroup):
-    """Commands whose `Failure` is printed as a message, not as a traceback."""
+    """Commands whose failures, and those of their command line, are printed as messages: no traceback, no box."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Reads the options that stand before the command. Without arguments there is help."""
+        if not args or ctx.resilient_parsing:  # the latter is completion
+            return super().parse_args(ctx, args)
+        with _told():
+            return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         """Runs the command that was asked for."""
-        try:
+        with _told():
             return super().invoke(ctx)
-        except Failure as failure:
-            stderr().print(Text.assemble(("error: ", "bold red"), str(failure)))
-            raise typer.Exit(failure.exit_code) from failure
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except Failure as failure:
+        _tell(str(failure))
+        raise typer.Exit(failure.exit_code) from failure
+    except typer.TyperException as error:
+        said = " ".join(error.format_message().split())
+        ctx = getattr(error, "ctx", None)
+        said += "" if said.endswith((".", "?")) else "."
+        _tell(f"{said} See `{ctx.command_path} --help`" if ctx else said)
+        raise typer.Exit(error.exit_code) from error
+
+
+def _tell(message: str) -> None:
+    stderr().print(Text.assemble(("error: ", "bold red"), message))

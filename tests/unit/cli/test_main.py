@@ -111,9 +111,30 @@ def test_every_command_explains_itself_with_examples(nas: Callable[..., Result],
     assert f"nas {command}" in shown.stdout[shown.stdout.index("Examples:") :]
 
 
-@pytest.mark.parametrize("arguments", [["fly"], ["run"], ["run", "a.yaml", "--workers", "0"], ["show"], ["plot"]])
-def test_bad_usage_exits_with_2_and_says_why_on_stderr(nas: Callable[..., Result], arguments: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["fly"], "No such command 'fly'. See `nas --help`"),
+        (["--fly"], "No such option: --fly. See `nas --help`"),
+        (["run"], "Missing argument 'FILE'. See `nas run --help`"),
+        (["run", "a.yaml", "--workers", "0"], "'--workers'"),
+        (["show"], "Missing argument 'TRIAL'. See `nas show --help`"),
+        (["plot"], "Missing option '--output' / '-o'. See `nas plot --help`"),
+        (["trials", "-o", "wide"], "'wide' is not one of 'table', 'json', 'yaml', 'csv'. See `nas trials --help`"),
+    ],
+)
+def test_bad_usage_exits_with_2_and_says_why_in_one_line_on_stderr(
+    nas: Callable[..., Result], arguments: list[str], why: str
+) -> None:
     failed = nas(*arguments)
     assert failed.exit_code == 2
     assert failed.stdout == ""
-    assert "Error" in failed.stderr
+    [line] = failed.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert why in line
+
+
+def test_without_arguments_there_is_help(nas: Callable[..., Result]) -> None:
+    shown = nas()
+    assert "Usage: nas" in shown.stdout + shown.stderr
+    assert "bootstrap" in shown.stdout + shown.stderr
