@@ -9,6 +9,7 @@ from nas_api.spec import NASSearch, NASSearchSpec
 
 from nas_cli.failure import BadInput
 from nas_cli.results import open_results
+from nas_cli.search_results import SearchResults
 from nas_cli.state_directory import StateDirectory
 
 
@@ -26,20 +27,23 @@ def check_bootstrap(spec: NASSearchSpec) -> None:
         raise BadInput(str(error)) from error
 
 
-def best_architectures(state: Path | None, top: int) -> list[dict[str, Any]]:
+def best_architectures(results: SearchResults, top: int) -> list[dict[str, Any]]:
     """The `top` best architectures of a search, best first, no network twice, as they stand in a manifest.
 
     Raises:
-        BadInput: there is no such search, or no trial of it has succeeded.
+        BadInput: no trial of it has succeeded.
+        Failure: the search does not tell its architectures, see `StatusResults`.
     """
-    with open_results(state) as results:
-        found: dict[str, dict[str, Any]] = {}
-        for record in results.best(1_000_000):
-            found.setdefault(record.sampled.digest, json.loads(record.sampled.architecture))
-            if len(found) == top:
-                break
-        if not found:
-            raise BadInput(f"no trial of {results.name} has succeeded, so there is no architecture to begin with")
+    found: dict[str, dict[str, Any]] = {}
+    for record in results.best(1_000_000):
+        if record.sampled.digest in found:
+            continue
+        known = record if record.sampled.architecture else results.trial(str(record.sampled.trial))
+        found[record.sampled.digest] = json.loads(known.sampled.architecture)
+        if len(found) == top:
+            break
+    if not found:
+        raise BadInput(f"no trial of {results.name} has succeeded, so there is no architecture to begin with")
     return list(found.values())
 
 
@@ -67,7 +71,8 @@ def warm_started(search: NASSearch, directory: StateDirectory, earlier: Path | N
         return search
     if search.spec.controller.bootstrap.architectures:
         raise BadInput("the manifest has a controller.bootstrap, and --warm-start makes one: leave one of them out")
-    return _beginning_with(search, best_architectures(earlier, top))
+    with open_results(earlier) as results:
+        return _beginning_with(search, best_architectures(results, top))
 
 
 def _beginning_with(search: NASSearch, architectures: list[dict[str, Any]]) -> NASSearch:

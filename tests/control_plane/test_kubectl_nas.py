@@ -100,9 +100,10 @@ def test_without_a_controller_the_status_tells_what_it_knows(nas: Run, searches:
     assert [(each["trial"], each["reward"]) for each in json.loads(succeeded(listed))] == [(3, 0.8), (7, 0.9)]
     assert "the controller of" in listed.stderr
     assert "there is no pod digits-controller-0" in listed.stderr
-    best = nas("best", "digits")
-    assert best.returncode == 1
-    assert "the architecture of trial 7 is known to the controller" in best.stderr
+    for command in ("best", "bootstrap"):
+        asked = nas(command, "digits")
+        assert asked.returncode == 1
+        assert "the architecture of trial 7 is known to the controller" in asked.stderr
 
 
 def test_watch_waits_for_the_controller_until_the_search_has_ended(

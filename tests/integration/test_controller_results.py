@@ -11,6 +11,7 @@ import pytest
 from nas_api.manifest import load_manifest
 from nas_api.rpc import trials_pb2 as pb
 from nas_api.rpc import trials_pb2_grpc as rpc
+from nas_cli.bootstrap import best_architectures
 from nas_cli.cluster.controller import Controller, ControllerUnreachable
 from nas_cli.cluster.results import ControllerResults
 from nas_cli.failure import BadInput
@@ -90,6 +91,12 @@ def test_finished_trials_come_in_the_order_in_which_they_finished(both: tuple[Se
     assert [record.sequence for record in told.finished()] == [1, 2, 3, 4, 5, 6, 7]
     assert told.finished(after=5, measurements=True) == as_told(kept.finished(after=5, measurements=True))
     assert told.finished(after=7) == []
+
+
+def test_another_search_can_begin_with_the_best_of_either(both: tuple[SearchResults, SearchResults]) -> None:
+    told, kept = both
+    assert best_architectures(told, 3) == best_architectures(kept, 3)
+    assert 1 <= len(best_architectures(told, 3)) <= 3
 
 
 def test_a_trial_that_is_not_there_is_told(both: tuple[SearchResults, SearchResults]) -> None:

@@ -35,6 +35,8 @@ def report(
     architectures, what a higher reward costs in parameters and in time, what
     the workers did, what was saved, final trainings, and the manifest.
 
+    Of a search in a cluster, copy the journal first: docs/operations.md says how.
+
     Examples:
       [bold]nas report -o report.html[/]                     of the only search in ./runs
 
