@@ -15,8 +15,6 @@ def running_search(directory: Path) -> Iterator[str]:
     Yields:
         The URL of its metrics.
     """
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
     workplace = Workplace(directory)
     workplace.write_manifest(
         # Its sixteen networks are trained in seconds: a search that replayed them would end while the tests go on.
@@ -24,6 +22,30 @@ def running_search(directory: Path) -> Iterator[str]:
         "  trainer: {epochs: 1, dataset: {path: digits}}",
         "  budget: {maxTrials: 100000, maxDuration: 1h}",
     )
+    with _running(workplace) as url:
+        yield url
+
+
+@contextmanager
+def search_in_final_training(directory: Path) -> Iterator[str]:
+    """The search `default/tiny` of two trials, whose best is trained to the end twice; the second goes on and on.
+
+    Yields:
+        The URL of its metrics.
+    """
+    workplace = Workplace(directory)
+    there, never = str(directory), str(directory / "never")
+    workplace.write_task(trials=2, hold=there, says=str(directory / "held"))
+    with workplace.manifest.open("a") as manifest:
+        manifest.write(f"  finalTraining: {{top: 1, grid: {{parameters: {{hold: [{there!r}, {never!r}]}}}}}}\n")
+    with _running(workplace) as url:
+        yield url
+
+
+@contextmanager
+def _running(workplace: Workplace) -> Iterator[str]:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
     try:
         program = workplace.start("--metrics", address)
         workplace.wait_for_trials(2, program)

@@ -1,14 +1,19 @@
 """Every query of the dashboards about a search that runs, against a Prometheus that scrapes it."""
 
+import math
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.cluster.waiting import wait_for
 from tests.monitoring.dashboards import queries, wait_for_data
-from tests.monitoring.local_search import running_search
+from tests.monitoring.local_search import running_search, search_in_final_training
 from tests.monitoring.prometheus import Prometheus, Target, needs_prometheus, running_prometheus
 
 pytestmark = needs_prometheus
+
+CHOSEN = {"datasource": "test", "namespace": "default", "search": "tiny", "price": "2.50"}
 
 
 @pytest.fixture(scope="module")
@@ -22,5 +27,19 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
 @pytest.mark.parametrize("name", ["fleet", "search", "pools", "controller"])
 def test_every_query_about_searches_returns_data(prometheus: Prometheus, name: str) -> None:
     """Those of the operator's metrics are in tests/control_plane."""
-    chosen = {"datasource": "test", "namespace": "default", "search": "tiny", "price": "2.50"}
-    wait_for_data(prometheus, [query for query in queries(name, chosen) if not query.of_operator])
+    wait_for_data(prometheus, [query for query in queries(name, CHOSEN) if not query.of_operator])
+
+
+def test_the_best_final_training_is_a_number_once_one_has_ended(tmp_path: Path) -> None:
+    """Before, there is none: the searches of the other tests have no second stage."""
+    [asked] = [query for query in queries("search", CHOSEN) if "nas_final_training_reward_best" in query.text]
+    with (
+        search_in_final_training(tmp_path) as url,
+        running_prometheus(tmp_path, [Target("controllers", url)]) as prometheus,
+    ):
+
+        def rewards() -> list[float]:
+            return [s.value for s in prometheus.instant(asked.text) if math.isfinite(s.value)]
+
+        wait_for(rewards, "a final training to be counted", 60)
+        assert rewards() == [pytest.approx(0.5**3)]  # of its accuracy, by spec.reward.exponent
