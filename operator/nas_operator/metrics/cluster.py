@@ -69,7 +69,7 @@ class ClusterCollector(Collector):
         )
         pools = GaugeMetricFamily(
             "nas_pool_workers",
-            "Workers of a pool: wanted, existing as Jobs, and heard of lately by the controller.",
+            "Workers of a pool: wanted now, existing as Jobs, and heard of lately by the controller.",
             labels=("namespace", "search", "pool", "state"),
         )
         unavailable = GaugeMetricFamily(
@@ -88,16 +88,23 @@ class ClusterCollector(Collector):
                 conditions.add_metric((*key, condition), float(condition_of(search, condition) is not None))
             unavailable.add_metric(key, _unavailable_seconds(search))
             leases.add_metric(key, _lease_seconds(search))
+            works = _is_to_have_workers(search)
             for pool in objects.get("NASPool", {}).values():
                 spec, status = pool["spec"], pool.get("status") or {}
                 for state, workers in (
-                    ("wanted", spec.get("replicas", 1)),
+                    ("wanted", spec.get("replicas", 1) if works else 0),
                     ("existing", status.get("replicas", 0)),
                     ("alive", status.get("readyReplicas", 0)),
                 ):
                     pools.add_metric((*key, spec["pool"], state), workers)
         yield GaugeMetricFamily("nas_operator_searches", "Searches that there are.", len(keys))
         yield from (conditions, unavailable, leases, pools)
+
+
+def _is_to_have_workers(search: Object) -> bool:
+    """Whether its pools are to have their replicas: those of one that has ended, or is suspended, are to be empty."""
+    ended = any(condition_of(search, end) is not None for end in ("Succeeded", "Failed"))
+    return not ended and not (search.get("spec") or {}).get("suspend", False)
 
 
 def _unavailable_seconds(search: Object) -> float:

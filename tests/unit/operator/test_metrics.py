@@ -69,6 +69,25 @@ def test_a_search_has_its_conditions_and_its_pools_and_leaves_nothing_behind() -
     assert series(cluster.text()) == series(empty)
 
 
+@pytest.mark.parametrize(
+    ("spec", "condition", "workers"),
+    [
+        ({}, {"type": "Succeeded", "status": "False"}, 8),
+        ({"suspend": False}, {"type": "Failed", "status": "False"}, 8),
+        ({"suspend": True}, {"type": "Succeeded", "status": "False"}, 0),
+        ({}, {"type": "Succeeded", "status": "True"}, 0),
+        ({}, {"type": "Failed", "status": "True"}, 0),
+    ],
+)
+def test_a_search_that_has_ended_or_is_suspended_lacks_no_workers(
+    spec: dict[str, Any], condition: dict[str, Any], workers: int
+) -> None:
+    cluster = Cluster()
+    cluster.put("NASSearch", "digits", spec=spec, status={"conditions": [condition]})
+    cluster.put("NASPool", "digits-gpus", spec={"pool": "gpus", "replicas": 8}, status={})
+    assert value(cluster.text(), "nas_pool_workers", pool="gpus", state="wanted") == workers
+
+
 def unavailable(cluster: Cluster, *conditions: dict[str, Any], generation: int = 1) -> float:
     """Seconds for which the controller of a search has not been available, by its conditions."""
     cluster.put("NASSearch", "digits", generation, status={"conditions": list(conditions)})
