@@ -37,11 +37,6 @@ METRIC = "kubenas.metric."  # and its name
 ERROR_TYPE = "error.type"
 
 
-def lease_id(token: str) -> str:
-    """What tells a lease apart. The last part of its token is left out: who knows that holds the lease."""
-    return token.rpartition(".")[0]
-
-
 def endpoint() -> str:
     """Where the environment wants traces to go; empty if it wants none."""
     if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":

@@ -3,6 +3,7 @@
 import time
 
 from nas_api import tracing
+from nas_api.leases import lease_id
 from nas_api.rpc import trials_pb2 as pb
 from nas_api.spec import NASSearch
 from opentelemetry.context import Context
@@ -43,7 +44,7 @@ class TrialSpans:
         attributes: dict[str, str | int] = {
             **self._common,
             tracing.TRIAL: assignment.trial_id,
-            tracing.LEASE: tracing.lease_id(assignment.lease),
+            tracing.LEASE: lease_id(assignment.lease),
             tracing.ATTEMPT: assignment.attempt,
             tracing.OUTCOME: _outcome(end),
         }

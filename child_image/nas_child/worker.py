@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from nas_api.leases import lease_id
 from nas_api.rpc import trials_pb2 as pb
 from nas_api.spec import NASSearch
 
@@ -253,7 +254,8 @@ class Worker:
     def _log(self, run: TrialRun, end: End, previous: TrialRun | None) -> None:
         fields: dict[str, Any] = {
             "trial": run.assignment.trial_id,
-            "lease": run.assignment.lease,
+            "lease": lease_id(run.assignment.lease),
+            "worker": self._settings.worker_id,
             "seconds": round(run.seconds, 3),
         }
         if run.assignment.HasField("final_training"):
@@ -262,8 +264,8 @@ class Worker:
             fields["turnaround_ms"] = round((run.first_step_at - previous.returned_at) * 1000, 1)
         level = logging.INFO
         if isinstance(end, Completed):
-            outcome = pb.Outcome.Name(end.outcome).lower().replace("_", " ")
-            fields["outcome"] = pb.Outcome.Name(end.outcome)
+            fields["outcome"] = pb.Outcome.Name(end.outcome).lower()
+            outcome = fields["outcome"].replace("_", " ")
             words = f": {end.reason}: {end.message}" if end.reason else ""
         elif isinstance(end, Released):
             outcome, words = "lost" if end.lost else "given back", f": {end.reason}"

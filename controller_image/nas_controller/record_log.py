@@ -4,6 +4,8 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
+from nas_api.leases import lease_id
+
 from nas_controller.journal.journal import (
     FinalTrainingFinished,
     LeaseGranted,
@@ -27,7 +29,11 @@ def log_records(records: Sequence[Record], _: float) -> None:
     for record in records:
         match record:
             case LeaseGranted():
-                fields: dict[str, Any] = {"trial": record.trial, "lease": record.lease, "worker": record.worker}
+                fields: dict[str, Any] = {
+                    "trial": record.trial,
+                    "lease": lease_id(record.lease),
+                    "worker": record.worker,
+                }
                 logger.debug("trial %d goes to worker %s", record.trial, record.worker, extra=fields)
             case TrialFinished() if record.replay_of is not None:
                 fields = {"trial": record.trial, "replay_of": record.replay_of}
@@ -43,9 +49,9 @@ def log_records(records: Sequence[Record], _: float) -> None:
 
 def _log_result(name: str, record: TrialFinished | FinalTrainingFinished, fields: dict[str, Any]) -> None:
     fields |= {
-        "lease": record.lease,
+        "lease": lease_id(record.lease) if record.lease is not None else None,
         "worker": record.worker,
-        "outcome": record.state.value,
+        "outcome": record.state.name.lower(),
         "reward": record.reward,
         "seconds": round(record.train_seconds, 3),
     }

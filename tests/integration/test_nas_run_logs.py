@@ -1,10 +1,13 @@
 """The logs of controller and workers, as pods write them: JSON, a line an event, with the trial and its lease."""
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from nas_api.leases import lease_id
 
 from tests.integration.nas_program import Workplace
 
@@ -32,13 +35,19 @@ def test_a_trial_can_be_followed_by_its_lease_and_no_secret_is_told(
     results = {event["lease"]: event for event in by_controller if "outcome" in event}
     assert sorted(event["trial"] for event in results.values()) == [1, 2, 3, 4]
     told = {event["lease"]: event for event in by_worker if "outcome" in event}
-    assert {lease: event["trial"] for lease, event in told.items()} == {
-        lease: event["trial"] for lease, event in results.items()
+    same = ("trial", "worker", "outcome")
+    assert {lease: [event[name] for name in same] for lease, event in told.items()} == {
+        lease: [event[name] for name in same] for lease, event in results.items()
     }
-    assert all(event["outcome"] == "Succeeded" and event["worker"] == "default-0" for event in results.values())
+    assert all(event["outcome"] == "succeeded" and event["worker"] == "default-0" for event in results.values())
     assert [event["version"] for event in by_controller if "version" in event] == [1, 2]
     assert {"time", "level", "logger", "message"} <= set.intersection(*(set(event) for event in by_controller))
 
+    with closing(sqlite3.connect(workplace.state / "journal.sqlite")) as db:
+        tokens = {token for (token,) in db.execute("SELECT lease FROM results")}
     everything = "".join(log.read_text() for log in (controller_log, *worker_logs))
     assert SECRET not in everything
     assert "PRIVATE KEY" not in everything
+    # Who knows the whole token of a lease holds the lease.
+    assert set(results) == {lease_id(token) for token in tokens}
+    assert not [token for token in tokens if token in everything]

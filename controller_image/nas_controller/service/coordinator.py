@@ -11,6 +11,8 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from nas_api.leases import lease_id
+
 from nas_controller import leases
 from nas_controller.constraints import NoAcceptableArchitectureError
 from nas_controller.engine import Engine
@@ -60,7 +62,7 @@ class _Waiter:
 
 def log_fields(lease: Lease) -> dict[str, object]:
     """What tells a lease in the log."""
-    return {"trial": lease.trial, "lease": lease.token, "worker": lease.worker}
+    return {"trial": lease.trial, "lease": lease_id(lease.token), "worker": lease.worker}
 
 
 def wanted_trials(engine: Engine, waiting: int) -> int:

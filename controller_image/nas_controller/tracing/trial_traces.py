@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from nas_api import tracing
+from nas_api.leases import lease_id
 from nas_api.spec import NASSearch
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import TracerProvider
@@ -155,7 +156,7 @@ class TrialTraces:
         key = _key(granted.trial, granted.training)
         self._open[key].ended.add(lease)
         attributes = self._attributes(key, granted.trial) | {
-            tracing.LEASE: tracing.lease_id(lease),
+            tracing.LEASE: lease_id(lease),
             tracing.ATTEMPT: granted.attempt,
             tracing.POOL: pool_of(lease),
             tracing.WORKER: granted.worker,

@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from nas_api.tracing import endpoint, lease_id, problem
+from nas_api.tracing import endpoint, problem
 
 ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4317"}
 
@@ -57,7 +57,3 @@ with process.tracing("kubenas") as provider:
 sys.exit(any(name.startswith("opentelemetry") for name in sys.modules))
 """
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
-
-
-def test_what_names_a_lease_does_not_give_it() -> None:
-    assert lease_id("1.17first.gpus.c2VjcmV0") == "1.17first.gpus"

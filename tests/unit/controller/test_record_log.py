@@ -12,13 +12,14 @@ from nas_controller.journal.journal import (
     TrialFinished,
     TrialState,
 )
+from nas_controller.metrics.labels import OUTCOMES
 from nas_controller.record_log import log_records
 
 NOW = 1_700_000_000.0
 
 
 def finished(state: TrialState = TrialState.SUCCEEDED, reason: str = "", message: str = "", **more: Any) -> Record:
-    values: dict[str, Any] = {"trial": 7, "sequence": 3, "lease": "gpu.1.7", "worker": "gpu-0", "reward": 0.5}
+    values: dict[str, Any] = {"trial": 7, "sequence": 3, "lease": "1.7.gpu.secret", "worker": "gpu-0", "reward": 0.5}
     values |= {"measurements": (), "train_seconds": 2.0, "device_seconds": 2.0, "at": NOW}
     return TrialFinished(**(values | {"state": state, "reason": reason, "message": message} | more))
 
@@ -34,7 +35,7 @@ def test_a_result_has_its_trial_its_lease_and_what_came_of_it(caplog: pytest.Log
     assert line.getMessage() == "trial 7 succeeded on worker gpu-0 after 2.0 s: reward 0.5000"
     fields = {name: vars(line)[name] for name in ("trial", "lease", "worker", "outcome", "reward", "seconds")}
     assert fields == {
-        "trial": 7, "lease": "gpu.1.7", "worker": "gpu-0", "outcome": "Succeeded", "reward": 0.5, "seconds": 2.0
+        "trial": 7, "lease": "1.7.gpu", "worker": "gpu-0", "outcome": "succeeded", "reward": 0.5, "seconds": 2.0
     }  # fmt: skip
 
 
@@ -43,8 +44,16 @@ def test_a_failure_has_its_reason_in_one_line(caplog: pytest.LogCaptureFixture) 
     assert line.getMessage() == "trial 7 failed on worker gpu-0 after 2.0 s: Exception: ValueError: no"
 
 
+def test_an_outcome_has_the_name_that_it_has_in_metrics_and_traces(caplog: pytest.LogCaptureFixture) -> None:
+    states = (TrialState.SUCCEEDED, TrialState.FAILED, TrialState.STOPPED_EARLY)
+    lines = logged(caplog, *(finished(state) for state in states))
+    assert [vars(line)["outcome"] for line in lines] == list(OUTCOMES[:3])
+
+
 def test_final_trainings_and_updates_are_told(caplog: pytest.LogCaptureFixture) -> None:
-    training = FinalTrainingFinished(2, "gpu.1.7.2", "gpu-0", TrialState.SUCCEEDED, 0.9, "", "", (), 5.0, 5.0, 0, NOW)
+    training = FinalTrainingFinished(
+        2, "1.9.gpu.secret", "gpu-0", TrialState.SUCCEEDED, 0.9, "", "", (), 5.0, 5.0, 0, NOW
+    )
     update = PolicyUpdated(4, 9, 1, 0.4, 1.2, 0.1, 0.55, b"", b"", frozenset({4}), NOW)
     first, second = logged(caplog, training, update)
     assert first.getMessage() == "final training 2 succeeded on worker gpu-0 after 5.0 s: reward 0.9000"
@@ -54,7 +63,7 @@ def test_final_trainings_and_updates_are_told(caplog: pytest.LogCaptureFixture) 
 
 
 def test_what_happens_all_the_time_is_for_debugging(caplog: pytest.LogCaptureFixture) -> None:
-    grant = LeaseGranted("gpu.1.7", 7, "gpu-0", "request", 1, NOW)
+    grant = LeaseGranted("1.7.gpu.secret", 7, "gpu-0", "request", 1, NOW)
     replay = finished(lease=None, worker="", replay_of=5)
     assert logged(caplog, grant, replay) == []
     with caplog.at_level(logging.DEBUG, logger="nas_controller"):
@@ -62,3 +71,4 @@ def test_what_happens_all_the_time_is_for_debugging(caplog: pytest.LogCaptureFix
     assert [line.getMessage() for line in caplog.records] == [
         "trial 7 goes to worker gpu-0", "trial 7 is a replay of trial 5"
     ]  # fmt: skip
+    assert vars(caplog.records[0])["lease"] == "1.7.gpu"
