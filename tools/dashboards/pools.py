@@ -48,7 +48,7 @@ _TOTALS = Row(
         ),
         stat_panel(
             "Device hours",
-            "For how long finished trainings held devices: the time of a training times the devices of its worker.",
+            "For how long finished trainings held devices: a worker trains on one.",
             f"sum(increase(nas_device_seconds_total{{{POOLS}}}[$__range])) / 3600",
             "h",
             decimals=1,

@@ -460,7 +460,7 @@ class CompleteRequest(_message.Message):
     """for a person"""
     train_seconds: _builtins.float
     device_seconds: _builtins.float
-    """train_seconds times the devices held"""
+    """train_seconds on the one device of the worker"""
     weights_bytes: _builtins.int
     """that were uploaded"""
     @_builtins.property

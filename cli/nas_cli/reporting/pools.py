@@ -28,7 +28,7 @@ class PoolUse:
         without_result: of them those that were lost, had expired or were given back.
         busy: for how long its workers held a lease, all of them together.
         fruitless: the part of `busy` that came to no result.
-        device: what was trained, times the devices of a worker.
+        device: for how long its trainings with a result took, each on one device.
     """
 
     pool: str

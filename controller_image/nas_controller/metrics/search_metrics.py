@@ -54,7 +54,7 @@ class SearchMetrics:
         )
         self.device_seconds = self._counters(
             "nas_device_seconds",
-            "Seconds for which finished trials and final trainings held the devices of their workers.",
+            "Seconds for which finished trials and final trainings held the device of their worker.",
             pool=pools,
             stage=labels.STAGES,
         )

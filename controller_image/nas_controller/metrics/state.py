@@ -126,7 +126,7 @@ class StateCollector(Collector):
         )
         yield self._gauge(
             "nas_search_device_seconds",
-            "Seconds for which the finished trials of the whole search held devices.",
+            "Seconds for which the finished trials of the whole search held the device of their worker.",
             progress.device_seconds,
         )
         yield self._gauges(
