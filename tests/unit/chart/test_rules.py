@@ -51,6 +51,11 @@ def test_it_says_how_bad_it_is_what_has_happened_and_what_to_do(alert: dict[str,
     assert re.fullmatch(r"[1-9]\d*m", alert["for"])
 
 
+@pytest.mark.parametrize("alert", [a for a in ALERTS if "claim" in a["annotations"]["description"]])
+def test_where_there_is_a_claim_is_said_since_nas_run_has_none(alert: dict[str, Any]) -> None:
+    assert re.search(r"\bon a cluster,\s+enlarge the\s+claim ", alert["annotations"]["description"])
+
+
 @each_alert
 def test_it_has_a_runbook(alert: dict[str, Any]) -> None:
     page = ROOT / alert["annotations"]["runbook_url"]
