@@ -61,20 +61,32 @@ def panels(name: str) -> Iterator[dict[str, Any]]:
             yield panel
 
 
+def values_of_variables(name: str, chosen: Mapping[str, str]) -> dict[str, str]:
+    """Values of the variables of a dashboard. `chosen`: of those with one value; the others have all."""
+    variables = {one["name"]: one for one in model(name)["templating"]["list"]}
+    return {key: chosen[key] if "allValue" not in one else one["allValue"] for key, one in variables.items()}
+
+
 def queries(name: str, chosen: Mapping[str, str]) -> list[Query]:
     """All queries of a dashboard. `chosen`: values of the variables with one value; the others have all."""
-    variables = {one["name"]: one for one in model(name)["templating"]["list"]}
-    values = {key: chosen[key] if "allValue" not in one else one["allValue"] for key, one in variables.items()}
+    values = values_of_variables(name, chosen)
     found = []
-    for key, variable in variables.items():
+    for variable in model(name)["templating"]["list"]:
         if variable["type"] == "query":
             [(metric, label)] = re.findall(r"^label_values\((.*), (\w+)\)$", variable["query"])
-            found.append(Query(f"variable {key}", _filled(f"count by ({label}) ({metric})", values), instant=True))
+            found.append(
+                Query(f"variable {variable['name']}", filled(f"count by ({label}) ({metric})", values), instant=True)
+            )
     for panel in panels(name):
         for target in panel.get("targets", ()):
             place = f"{panel['title']}: {target['legendFormat']}"
-            found.append(Query(place, _filled(target["expr"], values), target["instant"]))
+            found.append(Query(place, filled(target["expr"], values), target["instant"]))
     return found
+
+
+def filled(query: str, values: Mapping[str, str]) -> str:
+    """A query with the values of its variables."""
+    return re.sub(r"\$(\w+)", lambda found: {**values, **_OF_TIME}[found[1]], query)
 
 
 def wait_for_data(prometheus: Prometheus, waiting: list[Query], timeout: float = 60) -> None:
@@ -98,7 +110,3 @@ def wait_for_data(prometheus: Prometheus, waiting: list[Query], timeout: float =
         wait_for(all_found, "all queries to find something", timeout)
     except TimeoutError:
         raise AssertionError("\n".join(["found nothing:", *map(str, waiting)])) from None
-
-
-def _filled(query: str, values: dict[str, str]) -> str:
-    return re.sub(r"\$(\w+)", lambda found: (values | _OF_TIME)[found[1]], query)

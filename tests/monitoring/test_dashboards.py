@@ -1,5 +1,6 @@
-"""Every query of the dashboards about a search that runs, against a Prometheus that scrapes it."""
+"""Every query and panel of the dashboards about a search that runs, against a Prometheus that scrapes it."""
 
+import io
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.waiting import wait_for
-from tests.monitoring.dashboards import queries, wait_for_data
+from tests.monitoring.dashboards import panels, queries, wait_for_data
 from tests.monitoring.local_search import running_search, search_in_final_training
+from tests.monitoring.picture import draw_dashboard
 from tests.monitoring.prometheus import Prometheus, Target, needs_prometheus, running_prometheus
 
 pytestmark = needs_prometheus
@@ -28,6 +30,17 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
 def test_every_query_about_searches_returns_data(prometheus: Prometheus, name: str) -> None:
     """Those of the operator's metrics are in tests/control_plane."""
     wait_for_data(prometheus, [query for query in queries(name, CHOSEN) if not query.of_operator])
+
+
+@pytest.mark.parametrize("name", ["fleet", "search", "pools", "controller"])
+def test_a_dashboard_is_drawn_as_a_picture_with_all_its_panels(prometheus: Prometheus, name: str) -> None:
+    figure = draw_dashboard(prometheus, name, CHOSEN, seconds=60)
+    figure.savefig(io.BytesIO(), format="png")
+    titles = [text.get_text() for axes in figure.axes for text in axes.texts]
+    for panel in panels(name):
+        assert panel["title"] in titles
+    curves = [axis for axes in figure.axes for axis in axes.child_axes if axis.lines or axis.collections]
+    assert curves
 
 
 def test_the_best_final_training_is_a_number_once_one_has_ended(tmp_path: Path) -> None:
