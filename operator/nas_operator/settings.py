@@ -66,8 +66,7 @@ class Settings(BaseSettings):
     metrics_peers: tuple[Annotated[dict[str, Any], AfterValidator(_peer)], ...] = ()
     """Who may scrape the metrics of controllers: peers of a NetworkPolicy (networking.k8s.io/v1), as a JSON list."""
     tracing_endpoint: Annotated[str, AfterValidator(_endpoint)] = ""
-    """Where controllers and workers send their traces, by OTLP over gRPC, such as `http://collector.observability.svc:4317`.
-    Empty: there are none."""
+    """Where controllers and workers send traces, by OTLP over gRPC, such as `http://collector:4317`. Empty: nowhere."""
     tracing_ratio: float = Field(default=1, ge=0, le=1)
     """Part of the trials that are traced."""
     log_format: Literal["text", "json"] = "text"
