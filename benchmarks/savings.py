@@ -15,6 +15,7 @@ its seconds. Ratios are to the first of the --algorithms, which trains everythin
 import argparse
 import itertools
 import json
+import logging
 import os
 import sys
 import tempfile
@@ -178,6 +179,7 @@ def write_curves(file: Path, networks: dict[str, Network]) -> None:
 def search(contestant: Contestant, networks: dict[str, Network], target: float, trials: int, seed: int) -> Course:
     """One search. `target` is a reward."""
     torch.set_num_threads(1)
+    logging.getLogger("nas_controller").setLevel(logging.ERROR)  # what a rule spares is told in every search
     manifest = manifest_of(contestant, {**_SPEC, "seed": seed, "budget": {"maxTrials": trials}})
     seconds, to_target, best = 0.0, None, 0.0
     with SqliteJournal(":memory:", manifest.full_name) as journal:
