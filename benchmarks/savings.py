@@ -179,7 +179,6 @@ def write_curves(file: Path, networks: dict[str, Network]) -> None:
 def search(contestant: Contestant, networks: dict[str, Network], target: float, trials: int, seed: int) -> Course:
     """One search. `target` is a reward."""
     torch.set_num_threads(1)
-    logging.getLogger("nas_controller").setLevel(logging.ERROR)  # what a rule spares is told in every search
     manifest = manifest_of(contestant, {**_SPEC, "seed": seed, "budget": {"maxTrials": trials}})
     seconds, to_target, best = 0.0, None, 0.0
     with SqliteJournal(":memory:", manifest.full_name) as journal:
@@ -197,6 +196,11 @@ def search(contestant: Contestant, networks: dict[str, Network], target: float, 
                     to_target = seconds
         journal.write().result()  # a record that contradicts another shows here
     return Course(seconds, seconds if to_target is None else to_target, to_target is not None, best)
+
+
+def _be_quiet() -> None:
+    """What a rule spares would be told in every search."""
+    logging.getLogger("nas_controller").setLevel(logging.ERROR)
 
 
 def _meet(engine: Engine, lease: Lease, network: Network) -> tuple[float, float]:
@@ -232,7 +236,7 @@ def measure(contestants: Sequence[Contestant], networks: dict[str, Network], opt
     """All that is printed."""
     target = float(np.quantile(full_rewards(networks), 0.98, method="higher"))
     found: dict[str, list[Course]] = {}
-    with ProcessPoolExecutor(options.jobs) as pool:
+    with ProcessPoolExecutor(options.jobs, initializer=_be_quiet) as pool:
         for contestant in contestants:
             one = partial(search, contestant, networks, target, options.trials)
             courses = pool.map(one, range(options.seeds))
