@@ -81,6 +81,11 @@ class Curve:
     accuracies: list[float]
     seconds: list[float]
 
+    def measurements(self) -> tuple[Measurement, ...]:
+        """As a worker reports them."""
+        epochs = enumerate(zip(self.accuracies, self.seconds, strict=True), 1)
+        return tuple(Measurement(epoch, {"val_accuracy": accuracy}, seconds) for epoch, (accuracy, seconds) in epochs)
+
 
 @dataclass(frozen=True, slots=True)
 class Network:
@@ -207,29 +212,20 @@ def _meet(engine: Engine, lease: Lease, network: Network) -> tuple[float, float]
     """A training that was done before. Its seconds, and its reward; 0 if it was not a full one."""
     first = is_of_first_training(lease.token)
     curve = network.first if first else network.full
-    measured: list[Measurement] = []
-    for epoch, (accuracy, seconds) in enumerate(zip(curve.accuracies, curve.seconds, strict=True), 1):
-        measured.append(Measurement(epoch, {"val_accuracy": accuracy}, seconds))
-        stops, _ = engine.report(lease, measured[-1:])
-        if stops and epoch < len(curve.accuracies):
-            engine.complete(lease, TrialResult(TrialState.STOPPED_EARLY, tuple(measured)))
+    measured = curve.measurements()
+    for epoch, seconds in enumerate(curve.seconds, 1):
+        stops, _ = engine.report(lease, measured[epoch - 1 : epoch])
+        if stops and epoch < len(measured):
+            engine.complete(lease, TrialResult(TrialState.STOPPED_EARLY, measured[:epoch]))
             return seconds, 0.0
-    engine.complete(lease, TrialResult(TrialState.SUCCEEDED, tuple(measured)))
+    engine.complete(lease, TrialResult(TrialState.SUCCEEDED, measured))
     return curve.seconds[-1], 0.0 if first else compute_reward(measured, engine.manifest.spec.reward)
 
 
 def full_rewards(networks: dict[str, Network]) -> NDArray[np.float64]:
     """Of all networks, trained in full, shape [networks]."""
     reward = manifest_of(parse_contestant("Random"), _SPEC).spec.reward
-    curves = [network.full for network in networks.values()]
-    return np.array(
-        [
-            compute_reward(
-                [Measurement(epoch, {"val_accuracy": a}, 0.0) for epoch, a in enumerate(c.accuracies)], reward
-            )
-            for c in curves
-        ]
-    )
+    return np.array([compute_reward(network.full.measurements(), reward) for network in networks.values()])
 
 
 def measure(contestants: Sequence[Contestant], networks: dict[str, Network], options: argparse.Namespace) -> Any:
