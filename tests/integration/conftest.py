@@ -8,9 +8,9 @@ import pytest
 from tests.integration.controller_process import ControllerProcess
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def make_controller() -> Iterator[Callable[[Path], ControllerProcess]]:
-    """Makes controllers, not started yet, each in a directory of its own."""
+    """Makes controllers, not started yet, each in a directory of its own. They end with the test."""
     made: list[ControllerProcess] = []
 
     def make(directory: Path) -> ControllerProcess:
@@ -19,8 +19,7 @@ def make_controller() -> Iterator[Callable[[Path], ControllerProcess]]:
 
     yield make
     for controller in made:
-        if controller.process is not None and controller.process.is_alive():
-            controller.kill()
+        controller.end()
 
 
 @pytest.fixture

@@ -99,6 +99,11 @@ class ControllerProcess:
         os.kill(self.process.pid, signal.SIGKILL)
         self.process.join()
 
+    def end(self) -> None:
+        """`kill -9`, if it has been started and has not ended."""
+        if self.process is not None and self.process.is_alive():
+            self.kill()
+
     def stop(self) -> int | None:
         """SIGTERM. Returns the exit status."""
         assert self.process is not None

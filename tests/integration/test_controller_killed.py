@@ -16,6 +16,8 @@ from nas_api.rpc import trials_pb2_grpc as rpc
 from nas_controller.journal.journal import Recovered, TrialRecord
 from nas_controller.journal.sqlite import SqliteJournal
 
+from tests.integration.controller_process import ControllerProcess
+
 TRIALS = 24
 SPEC = f"""\
   searchSpace:
@@ -94,13 +96,13 @@ def journal_of(directory: Path) -> tuple[Recovered, list[TrialRecord]]:
         journal.close()
 
 
-def run(make_controller, directory: Path, algorithm: str, kill_points: list[tuple[int, float]]) -> Worker:
+def run(directory: Path, algorithm: str, kill_points: list[tuple[int, float]]) -> Worker:
     """A whole search with one worker.
 
     At each of `kill_points`, (call, seconds), the controller is killed so long after that call, and started again.
     """
     directory.mkdir()
-    controller = make_controller(directory)
+    controller = ControllerProcess(directory)
     controller.write_manifest(SPECS[algorithm])
     controller.start()
     points = dict(kill_points)
@@ -121,20 +123,23 @@ def run(make_controller, directory: Path, algorithm: str, kill_points: list[tupl
             killers.append(threading.Thread(target=kill_and_start_again, args=(points[calls],)))
             killers[-1].start()
 
-    with controller.channel() as channel:
-        worker = Worker("worker", rpc.TrialServiceStub(channel), before_call)
-        worker.run()
-    for killer in killers:
-        killer.join()
-    controller.wait_until_ended()
-    assert controller.stop() == 0
+    try:
+        with controller.channel() as channel:
+            worker = Worker("worker", rpc.TrialServiceStub(channel), before_call)
+            worker.run()
+        for killer in killers:
+            killer.join()
+        controller.wait_until_ended()
+        assert controller.stop() == 0
+    finally:
+        controller.end()
     return worker
 
 
 @pytest.fixture(scope="module", params=SPECS)
-def uninterrupted(request, tmp_path_factory, make_controller):
+def uninterrupted(request, tmp_path_factory):
     directory = tmp_path_factory.mktemp("uninterrupted") / "run"
-    run(make_controller, directory, request.param, [])
+    run(directory, request.param, [])
     return request.param, journal_of(directory)
 
 
@@ -146,12 +151,12 @@ points = st.lists(
 @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 @given(kill_points=points)
 def test_with_the_same_order_of_results_the_policy_is_that_of_an_uninterrupted_run(
-    kill_points, uninterrupted, make_controller, tmp_path_factory
+    kill_points, uninterrupted, tmp_path_factory
 ) -> None:
     """32 kills or more of each algorithm, at instants that hypothesis chooses."""
     algorithm, (expected, expected_finished) = uninterrupted
     directory = tmp_path_factory.mktemp("killed") / "run"
-    worker = run(make_controller, directory, algorithm, kill_points)
+    worker = run(directory, algorithm, kill_points)
 
     recovered, finished = journal_of(directory)
     assert {t.sampled.trial: t.reward for t in finished} == {n: r**3 for n, r in worker.acknowledged.items()}
