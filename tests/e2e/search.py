@@ -55,6 +55,20 @@ def quick_search(
     }
 
 
+# On a cluster of our own: a volume for the journal that can be filled, by another pod.
+LIMITED_STORAGE: Object = {"size": "32Mi", "storageClassName": "limited", "accessMode": "ReadWriteOnce"}
+
+
+def claim(name: str) -> Object:
+    """A small PersistentVolumeClaim."""
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": name},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "10Mi"}}},
+    }
+
+
 @dataclass(frozen=True)
 class Search:
     """A NASSearch of this name in the namespace.
@@ -89,9 +103,16 @@ class Search:
         self.wait(lambda: self.get("naspool", name), f"pool {pool}", 60)
         self.kubectl("scale", "naspool", name, f"--replicas={replicas}")
 
-    def run_on_claim(self, claim: str, code: str, *, name: str) -> None:
-        """Runs Python code in a pod that has a PersistentVolumeClaim at /claim, with the image of the workers."""
-        image = self.owned("jobs", "worker")[0]["spec"]["template"]["spec"]["containers"][0]["image"]
+    def run_on_claim(self, claim: str, code: str, *, name: str, image: str = "") -> None:
+        """Runs Python code in a pod that has a PersistentVolumeClaim at /claim.
+
+        Args:
+            claim: name of the claim.
+            code: what to run.
+            name: of the pod.
+            image: that of the workers, where it is not said.
+        """
+        image = image or self.owned("jobs", "worker")[0]["spec"]["template"]["spec"]["containers"][0]["image"]
         container = {
             "name": "python",
             "image": image,
@@ -112,6 +133,28 @@ class Search:
         }
         self.cluster.apply(pod, namespace=self.namespace)
         self.kubectl("wait", "pod", name, "--for=jsonpath={.status.phase}=Succeeded", "--timeout=120s")
+
+    def fill_journal(self) -> None:
+        """Leaves no room on the volume of the journal, which has to be of the storage class `limited`."""
+        fill = """
+import errno
+with open("/claim/ballast", "wb", buffering=0) as file:
+    try:
+        while True:
+            file.write(bytes(4096))
+    except OSError as error:
+        assert error.errno == errno.ENOSPC, error
+"""
+        self.run_on_claim(self.journal, fill, name=f"fill-{self.name}")
+
+    def make_room_for_journal(self) -> None:
+        """Takes away what `fill_journal` has left there."""
+        self.run_on_claim(self.journal, "import os; os.remove('/claim/ballast')", name=f"make-room-{self.name}")
+
+    @property
+    def journal(self) -> str:
+        """The claim of the journal."""
+        return f"journal-{names.controller_name(self.name)}-0"
 
     def end_after(self, more: int) -> int:
         """Edits the budget, so that the search ends when so many more trials have finished. Returns its trials then."""

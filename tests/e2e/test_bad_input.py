@@ -6,18 +6,9 @@ from typing import Any
 import pytest
 
 from tests.cluster.cluster import Cluster
-from tests.e2e.search import Search, assert_counted_once, quick_search
+from tests.e2e.search import LIMITED_STORAGE, Search, assert_counted_once, claim, quick_search
 
 Object = dict[str, Any]
-
-
-def claim(name: str) -> Object:
-    return {
-        "apiVersion": "v1",
-        "kind": "PersistentVolumeClaim",
-        "metadata": {"name": name},
-        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "10Mi"}}},
-    }
 
 
 def quota(pods: int) -> Object:
@@ -134,28 +125,14 @@ def test_a_full_journal_volume_stalls_the_search_and_loses_nothing(
         pytest.skip("only a cluster of our own has the storage class 'limited', whose volumes can be filled")
     search = Search(cluster, namespace)
     manifest = quick_search(trials=40, epochs=2)
-    manifest["spec"]["controller"]["storage"] = {
-        "size": "32Mi",
-        "storageClassName": "limited",
-        "accessMode": "ReadWriteOnce",  # another pod writes to it here
-    }
+    manifest["spec"]["controller"]["storage"] = LIMITED_STORAGE
     search.apply(manifest)
     search.wait_for_trials(4)
 
-    journal = "journal-quick-controller-0"
-    fill = """
-import errno
-with open("/claim/ballast", "wb", buffering=0) as file:
-    try:
-        while True:
-            file.write(bytes(4096))
-    except OSError as error:
-        assert error.errno == errno.ENOSPC, error
-"""
-    search.run_on_claim(journal, fill, name="fill")
+    search.fill_journal()
     condition = search.wait_for_condition("Ready", "False", reason="JournalFull")
     assert "PersistentVolumeClaim" in condition["message"]
 
-    search.run_on_claim(journal, "import os; os.remove('/claim/ballast')", name="make-room")
+    search.make_room_for_journal()
     search.wait_for_condition("Succeeded", timeout=300)
     assert_counted_once(search, 40)

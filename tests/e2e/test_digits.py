@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -17,11 +16,10 @@ import yaml
 from tests.cluster.cluster import Cluster
 from tests.cluster.fixtures import namespace_for
 from tests.e2e.installation import ROOT, Installation
+from tests.e2e.monitoring import watching_prometheus
 from tests.e2e.search import Search, assert_counted_once
 from tests.monitoring.dashboards import NAMES, queries, wait_for_data
-from tests.monitoring.pace import quick_rules
 from tests.monitoring.pod_discovery import pod_discovery
-from tests.monitoring.pod_monitors import scrape_config
 from tests.monitoring.prometheus import Prometheus, needs_prometheus, running_prometheus
 
 SAMPLE = ROOT / "manifests" / "samples" / "digits.yaml"
@@ -46,19 +44,9 @@ def namespace(cluster: Cluster) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def prometheus(operator: Installation, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus | None]:
-    """It has the chart's rules, at ten times their pace, and finds what to scrape by the chart's PodMonitors.
-
-    None where no Prometheus is installed, or none on this machine can be let into the cluster's network.
-    """
-    if shutil.which("prometheus") is None or not operator.cluster.is_ours:
-        yield None
-        return
-    directory = tmp_path_factory.mktemp("prometheus")
-    rules = quick_rules(directory, faster=10)
-    with pod_discovery(operator.cluster) as discovery:
-        monitors = [scrape_config(monitor, discovery) for monitor in operator.pod_monitors()]
-        with running_prometheus(directory, rules=[rules], discovering=monitors) as prometheus:
-            yield prometheus
+    """With rules of ten times their pace. None where there can be none."""
+    with watching_prometheus(operator, tmp_path_factory.mktemp("prometheus"), faster=10) as prometheus:
+        yield prometheus
 
 
 @pytest.fixture(scope="module")
