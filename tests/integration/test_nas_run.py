@@ -41,6 +41,8 @@ spec:
 """
 # A trial takes a second or two, so that there is something to interrupt.
 SLOWLY = ["--set", "spec.trainer.epochs=40"]
+# More trials than any machine trains before it is interrupted.
+ENDLESS = ["--set", "spec.budget.maxTrials=100000"]
 PATIENCE = 240.0  # seconds until a test that waits for something gives up
 
 
@@ -210,8 +212,8 @@ def test_a_search_from_its_manifest_to_its_best_network(workplace: Path, start: 
 
 
 def test_ctrl_c_finishes_what_is_in_training_and_the_search_goes_on_later(workplace: Path, start: Start) -> None:
-    run = start("search.yaml", "--workers", "2", *SLOWLY)
-    run.wait_for(r"1/6 trial")
+    run = start("search.yaml", "--workers", "2", *SLOWLY, *ENDLESS)
+    run.wait_for(r"1/100000 trial")
     second = nas(workplace, "run", "search.yaml")
     assert second.returncode == 2
     assert f"another `nas run` (process {run.pid}) is working on runs/digits" in second.stderr
@@ -219,16 +221,17 @@ def test_ctrl_c_finishes_what_is_in_training_and_the_search_goes_on_later(workpl
     run.signal(signal.SIGINT)
     assert run.end() == 130, run.output
     assert "digits was stopped before its end" in run.output
-    assert "nas run search.yaml --workers 2 --set spec.trainer.epochs=40" in run.output  # how to go on
+    assert f"nas run search.yaml --workers 2 {' '.join(SLOWLY + ENDLESS)}" in run.output  # how to go on
     check_nothing_left(workplace)
     with open_results(workplace / "runs" / "digits") as results:
-        before = results.finished()
-        assert {r.state for r in results.trials()} <= {TrialState.SUCCEEDED, TrialState.PENDING}  # none was cut short
-    assert 1 <= len(before) < 6
+        before, trials = results.finished(), results.trials()
+    assert before
+    assert {record.state for record in trials} <= {TrialState.SUCCEEDED, TrialState.PENDING}  # none was cut short
 
-    again = start("search.yaml", "--workers", "2", *SLOWLY)
+    more = len(trials) + 4
+    again = start("search.yaml", "--workers", "2", *SLOWLY, "--set", f"spec.budget.maxTrials={more}")
     assert again.end() == 0, again.output
-    check_complete(workplace, 6)
+    check_complete(workplace, more)
     with open_results(workplace / "runs" / "digits") as results:
         assert results.finished()[: len(before)] == before
 
@@ -265,16 +268,16 @@ def leased(workplace: Path) -> set[str | None]:
 
 
 def test_a_controller_and_a_worker_that_are_killed_are_started_again(workplace: Path, start: Start) -> None:
-    run = start("search.yaml", "--workers", "2", "--set", "spec.budget.maxTrials=10", *SLOWLY)
-    run.wait_for(r"2/10 trial")
+    run = start("search.yaml", "--workers", "2", "--set", "spec.budget.maxTrials=20", *SLOWLY)
+    run.wait_for(r"2/20 trial")
     os.kill(child(run.pid, "nas_controller"), signal.SIGKILL)
     run.wait_for("the controller is started again")
-    run.wait_for(r"4/10 trial")
+    run.wait_for(r"4/20 trial")
     os.kill(child(run.pid, "nas_child"), signal.SIGKILL)
     assert run.end() == 0, run.output
     assert "the controller died by signal SIGKILL" in run.output
     assert re.search(r"worker default-\d died by signal SIGKILL", run.output)
-    check_complete(workplace, 10)
+    check_complete(workplace, 20)
     check_nothing_left(workplace)
     with SqliteReader(workplace / "runs" / "digits" / "journal.sqlite") as journal:
         assert journal.recover().epoch == 2
