@@ -45,10 +45,13 @@ def fill(file: Path) -> None:
 
 
 def test_a_search_waits_while_the_disk_is_full_and_then_goes_on(workplace: Workplace, small_disk: Path) -> None:
-    workplace.write_manifest(trials=TRIALS)
+    directory = workplace.directory
+    workplace.write_task(trials=TRIALS, hold=str(directory / "go"), says=str(directory / "trial.pid"))
     program = workplace.start(workers=2)
-    workplace.wait_for_trials(3, program)
+    wait_until(lambda: (directory / "trial.pid").exists() or program.process.poll() is not None, "a trial in training")
+    wait_until(lambda: len(workplace.recovered().leases) == 2, "two trials in training")
     fill(small_disk / "filler")
+    (directory / "go").touch()
     wait_until(lambda: "the disk is full" in program.output or program.process.poll() is not None, "the message")
     assert "nothing can be written" in program.output
     assert str(workplace.state / "journal.sqlite") in program.output
