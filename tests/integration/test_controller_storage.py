@@ -48,7 +48,9 @@ def suspend(controller: ControllerProcess) -> None:
     """Has the controller write something, which it may not be able to."""
     with controller.channel("admin") as channel:
         request = pb.SetStateRequest(state=pb.Summary.SUSPENDED)
-        rpc.SearchServiceStub(channel).SetState.future(request, timeout=1, wait_for_ready=True).exception()
+        written = rpc.SearchServiceStub(channel).SetState.future(request, timeout=PATIENCE, wait_for_ready=True)
+        wait_until(lambda: summary_of(controller).state == pb.Summary.SUSPENDED)
+        written.cancel()
 
 
 def wait_until(condition: Callable[[], object]) -> None:
