@@ -84,7 +84,7 @@ def upload(client: Client, lease: str) -> None:
 
 
 def test_a_late_result_with_weights_is_taken_once_however_often_it_comes(controller: ControllerProcess) -> None:
-    client = finish_search(controller, SPEC.replace("batchSize: 2}", "batchSize: 2}, lease: {duration: 500ms}"))
+    client = finish_search(controller, SPEC.replace("batchSize: 2}", "batchSize: 2}, lease: {duration: 2s}"))
     lease = client.lease().assignment.lease
     upload(client, lease)
     client.wait_for_summary(lambda summary: not summary.workers[0].trial_id)  # it has expired
