@@ -309,9 +309,9 @@ def test_a_configuration_that_cannot_work_is_exit_status_78_and_one_line_that_sa
 def test_a_fork_server_that_dies_again_and_again_before_it_is_ready_is_exit_status_78(
     start: Start, tmp_path: Path
 ) -> None:
-    worker = start()
     program = "import os, sys; print('loading\\nno more luck', file=sys.stderr); os._exit(9)"
     (tmp_path / "the_task.py").write_text(program)
+    worker = start()
     assert worker.wait() == EX_CONFIG
     assert reason_of(worker) == "the fork server ended with status 9: no more luck (it was started 4 times)"
 
