@@ -273,12 +273,23 @@ def write_certificates(directory: Path) -> None:
 
 
 def start_worker(
-    directory: Path, address: str, *, certificates: Path, arguments: tuple[str, ...] = (), log: str = "worker.log"
+    directory: Path,
+    address: str,
+    *,
+    certificates: Path,
+    arguments: tuple[str, ...] = (),
+    log: str = "worker.log",
+    group: Path | None = None,
 ) -> WorkerProcess:
-    """Starts a worker in `directory`, which holds search.yaml and the module of the task."""
+    """Starts a worker in `directory`, which holds search.yaml and the module of the task.
+
+    It and all that it starts are in the control `group`, if one is given.
+    """
+    enter = [] if group is None else ["sh", "-c", 'echo $$ >"$0" && exec "$@"', str(group / "cgroup.procs")]
     with (directory / log).open("ab") as file:
         process = subprocess.Popen(
             [
+                *enter,
                 *(sys.executable, "-m", "nas_child", "--manifest", "search.yaml", "--controller", address),
                 *("--certificates", str(certificates), "--pool", "default", "--worker-id", "w0", "--device", "cpu"),
                 *("--logs", "logs", "--cache", "cache", "--log-format", "json", *arguments),

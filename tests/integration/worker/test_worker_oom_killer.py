@@ -52,9 +52,8 @@ def test_a_trial_that_the_kernel_kills_for_its_memory_has_run_out_of_memory_and_
 ) -> None:
     (tmp_path / "the_task.py").write_text(TASK)
     write_manifest(tmp_path / "search.yaml", {"task": "the_task:task"})
-    worker = start_worker(tmp_path, fresh_controller.address, certificates=certificates / "worker")
+    worker = start_worker(tmp_path, fresh_controller.address, certificates=certificates / "worker", group=group)
     try:
-        (group / "cgroup.procs").write_text(str(worker.process.pid))  # before it starts the fork server
         result = fresh_controller.result_of(fresh_controller.assign(seed=100))
         assert (result.outcome, result.reason) == (pb.FAILED, "OutOfMemory")
         assert "kernel" in result.message
