@@ -16,7 +16,9 @@ from nas_api.rpc import trials_pb2_grpc as rpc
 from nas_controller.journal.journal import JournalError, Recovered, TrialRecord, TrialState
 from nas_controller.journal.reader import SqliteReader
 
-PATIENCE = 120.0  # seconds; only a test that fails waits so long
+from tests.integration.prometheus_text import url_in
+
+PATIENCE = 240.0  # seconds; only a test that fails waits so long
 NAS = (sys.executable, "-m", "nas_cli")
 # Networks that train in a tenth of a second.
 SPACE = "{layers: {initial: 2, increment: 0, max: 2}, filterHeights: [1, 3], filterWidths: [1, 3], filters: [8]}"
@@ -227,6 +229,10 @@ class Workplace:
         address = (self.state / "controller.address").read_text()
         with grpc.secure_channel(address, channel_credentials(self.state / "certificates" / "admin")) as channel:
             return rpc.SearchServiceStub(channel).GetSummary(pb.GetSummaryRequest(), timeout=20, wait_for_ready=True)
+
+    def metrics_url(self) -> str:
+        """Where a search that runs with `--metrics` serves them."""
+        return url_in((self.state / "logs" / "controller.log").read_text())
 
     def wait_for_trials(self, count: int, program: Program) -> None:
         """Waits until so many trials have finished."""

@@ -19,11 +19,9 @@ def workplace(tmp_path: Path) -> Iterator[Workplace]:
 
 
 def test_a_local_run_serves_its_metrics(workplace: Workplace) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    program = workplace.start("--metrics", address)
+    program = workplace.start("--metrics", "127.0.0.1:0")
     workplace.wait_for_trials(2, program)
-    text = scrape(f"http://{address}/metrics")
+    text = scrape(workplace.metrics_url())
     assert value(text, "nas_trials_finished_total", search="tiny", namespace="default") >= 2
     program.interrupt()
     assert program.wait() == 130

@@ -1,6 +1,5 @@
 """A search for a Prometheus to scrape: `nas run --metrics`, which goes on for longer than any test."""
 
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,11 +43,9 @@ def search_in_final_training(directory: Path) -> Iterator[str]:
 
 @contextmanager
 def _running(workplace: Workplace) -> Iterator[str]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
     try:
-        program = workplace.start("--metrics", address)
+        program = workplace.start("--metrics", "127.0.0.1:0")
         workplace.wait_for_trials(2, program)
-        yield f"http://{address}/metrics"
+        yield workplace.metrics_url()
     finally:
         workplace.clean_up()

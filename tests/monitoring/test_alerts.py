@@ -7,17 +7,18 @@ time, to a search each. What only an operator can tell is in tests/control_plane
 import json
 import math
 import re
-import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
+from urllib.parse import urlsplit
 
 import pytest
 
 from tests.cluster.waiting import wait_for
 from tests.integration.controller_process import ControllerProcess
+from tests.integration.prometheus_text import url_in
 from tests.integration.test_controller_storage import fill, suspend
 from tests.integration.trial_client import Client
 from tests.monitoring.pace import quick_rules
@@ -53,9 +54,7 @@ class Trouble:
 
     def __post_init__(self) -> None:
         self.directory.mkdir()
-        self.controller = ControllerProcess(self.directory, f"default/{self.name}")
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.controller.metrics = f"127.0.0.1:{free.getsockname()[1]}"
+        self.controller = ControllerProcess(self.directory, f"default/{self.name}", metrics="127.0.0.1:0")
 
     @property
     def name(self) -> str:
@@ -66,6 +65,8 @@ class Trouble:
         spec = SPEC.replace("LEASE", self.lease).replace("TRIALS", str(self.trials))
         self.controller.write_manifest(spec.replace("ENTROPY_WEIGHT", str(entropy_weight)))
         self.controller.start()
+        # Where Prometheus looks for it, also when it is started again.
+        self.controller.metrics = urlsplit(url_in(self.controller.log.read_text())).netloc
         self.client = Client(self.controller)
 
     def train(self, trials: int, accuracy: Callable[[int], float] = lambda _: 0.5) -> None:
