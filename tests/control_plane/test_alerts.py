@@ -3,9 +3,9 @@
 Operator and controller are real; the workers are played. Alerts of controllers are in tests/monitoring/test_alerts.py.
 """
 
-import socket
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from nas_api.rpc.trials_pb2_grpc import TrialServiceStub
@@ -14,7 +14,7 @@ from tests.control_plane.operator_process import ACCOUNT, OperatorProcess, runni
 from tests.control_plane.searches import Namespace, digits
 from tests.control_plane.test_operator_with_controller import Controller, Worker
 from tests.monitoring.pace import quick_rules
-from tests.monitoring.prometheus import Prometheus, Target, needs_prometheus, running_prometheus
+from tests.monitoring.prometheus import Alert, Prometheus, Target, needs_prometheus, running_prometheus
 
 pytestmark = needs_prometheus
 
@@ -22,10 +22,9 @@ pytestmark = needs_prometheus
 @pytest.fixture
 def operator(space: Namespace, tmp_path: Path) -> Iterator[OperatorProcess]:
     """The operator of that namespace, always on the same port."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = str(free.getsockname()[1])
-    settings = {"status_seconds": "0", "resync_seconds": "1", "health_port": port}
+    settings = {"status_seconds": "0", "resync_seconds": "1"}
     with running_operator(space.cluster, tmp_path, space.name, **settings) as operator:
+        operator.settings["health_port"] = str(urlsplit(operator.url).port)  # when it is started again
         yield operator
 
 
@@ -44,13 +43,23 @@ def controller(space: Namespace, tmp_path: Path) -> Iterator[Controller]:
     controller.stop()
 
 
-def wait_for_alerts(space: Namespace, prometheus: Prometheus, *names: str) -> None:
-    """Waits until these alerts fire, and no others."""
+def wait_for_alert(space: Namespace, prometheus: Prometheus, name: str) -> Alert:
+    """Waits until this alert fires, once, and no other."""
 
-    def firing() -> bool:
-        return {alert.name for alert in prometheus.alerts() if alert.state == "firing"} == set(names)
+    def fires() -> Alert | None:
+        firing = [alert for alert in prometheus.alerts() if alert.state == "firing"]
+        return firing[0] if [alert.name for alert in firing] == [name] else None
 
-    space.cluster.wait_for(firing, f"{names or 'no alerts'} to fire", timeout=120)
+    return space.cluster.wait_for(fires, f"{name} to fire", timeout=120)
+
+
+def wait_for_no_alert(space: Namespace, prometheus: Prometheus) -> None:
+    """Waits until no alert fires."""
+
+    def none_fires() -> bool:
+        return not [alert for alert in prometheus.alerts() if alert.state == "firing"]
+
+    space.cluster.wait_for(none_fires, "no alert to fire", timeout=120)
 
 
 def register(space: Namespace, controller: Controller) -> None:
@@ -68,32 +77,30 @@ def test_workers_and_a_controller_that_are_not_there_are_told(
     space.apply(manifest)
     space.wait_for_workers(1)
     controller.start()
-    wait_for_alerts(space, prometheus, "NASWorkersPending")
-    [alert] = prometheus.alerts()
+    alert = wait_for_alert(space, prometheus, "NASWorkersPending")
     assert alert.labels.items() >= {"namespace": space.name, "search": "digits", "pool": "gpu"}.items()
     assert alert.annotations["description"].startswith("1 of the workers that it should have are not at work.")
     register(space, controller)
-    wait_for_alerts(space, prometheus)
+    wait_for_no_alert(space, prometheus)
 
     controller.stop()
-    wait_for_alerts(space, prometheus, "NASControllerDown")
-    [alert] = prometheus.alerts()
+    alert = wait_for_alert(space, prometheus, "NASControllerDown")
     assert alert.annotations["summary"] == f"The controller of search {space.name}/digits is down."
     controller.start()
     register(space, controller)
-    wait_for_alerts(space, prometheus)
+    wait_for_no_alert(space, prometheus)
 
 
 def test_an_operator_that_may_not_ask_the_api_server_is_told(space: Namespace, prometheus: Prometheus) -> None:
     binding = space.json("get", "rolebinding", ACCOUNT)
     space.kubectl("delete", "rolebinding", ACCOUNT)
-    wait_for_alerts(space, prometheus, "NASOperatorStalled")
+    wait_for_alert(space, prometheus, "NASOperatorStalled")
     space.apply({key: value for key, value in binding.items() if key != "metadata"} | {"metadata": {"name": ACCOUNT}})
-    wait_for_alerts(space, prometheus)
+    wait_for_no_alert(space, prometheus)
 
 
 def test_an_operator_that_is_gone_is_told(space: Namespace, operator: OperatorProcess, prometheus: Prometheus) -> None:
     operator.kill()
-    wait_for_alerts(space, prometheus, "NASOperatorDown")
+    wait_for_alert(space, prometheus, "NASOperatorDown")
     operator.start()
-    wait_for_alerts(space, prometheus)
+    wait_for_no_alert(space, prometheus)
