@@ -208,8 +208,9 @@ def test_the_operator_of_a_namespace_has_no_rights_in_another(operator: str, clu
 def test_the_operator_of_a_cluster_has_its_rights_in_every_namespace(cluster: Cluster, namespace: str) -> None:
     install_rights(cluster, namespace)
     operator = f"system:serviceaccount:{namespace}:{namespace}"
-    for verb, resource in (("list", "nassearches"), ("get", "secrets"), ("create", "jobs.batch")):
-        assert may(cluster, operator, "default", verb, resource)
+    rights = (("list", "nassearches"), ("get", "secrets"), ("create", "jobs.batch"))
+    # The API server knows of them a moment after they are there.
+    cluster.wait_for(lambda: all(may(cluster, operator, "default", *right) for right in rights), "the rights")
     assert not may(cluster, operator, "default", "list", "secrets")
 
 
