@@ -129,7 +129,7 @@ def test_the_architecture_of_a_worker_that_is_killed_is_trained_again(workplace:
     program, trial = start_and_hold(workplace)
     os.kill(program.child("nas_child"), signal.SIGKILL)
     program, _ = hold(workplace, program)  # the same architecture, in a new worker
-    assert not is_alive(trial)
+    wait_until(lambda: not is_alive(trial), "the end of the trial of the worker that was killed")
     let_go(workplace)
     assert program.wait() == 0, program.output
     assert "worker default-0 is started again" in program.output
