@@ -37,11 +37,12 @@ def test_an_architecture_granted_in_the_instant_in_which_the_wait_ends_reaches_i
         job = engine.next_job(wanted=1)
         assert job is not None
         sampled = runner.run(job)
+        before = loop.time()
         call = asyncio.create_task(coordinator.lease(worker, "request", wait_seconds=0.02))
         await asyncio.sleep(0)
         engine.absorb(sampled)
-        loop.call_later(0.01, coordinator._serve)
-        time.sleep(0.05)  # the loop is busy, so that the grant and the end of the wait become due together
+        loop.call_at(before + 0.01, coordinator._serve)
+        time.sleep(0.05)  # the loop is busy, so that the grant and then the end of the wait become due together
         return await call
 
     granted = asyncio.run(wait_and_grant_at_once())
