@@ -124,7 +124,7 @@ def test_a_full_journal_volume_stalls_the_search_and_loses_nothing(
     if not cluster.is_ours:
         pytest.skip("only a cluster of our own has the storage class 'limited', whose volumes can be filled")
     search = Search(cluster, namespace)
-    manifest = quick_search(trials=40, epochs=2)
+    manifest = quick_search(epochs=2)
     manifest["spec"]["controller"]["storage"] = LIMITED_STORAGE
     search.apply(manifest)
     search.wait_for_trials(4)
@@ -134,5 +134,7 @@ def test_a_full_journal_volume_stalls_the_search_and_loses_nothing(
     assert "PersistentVolumeClaim" in condition["message"]
 
     search.make_room_for_journal()
+    search.wait_for_condition("Ready")
+    trials = search.end_after(8)
     search.wait_for_condition("Succeeded", timeout=300)
-    assert_counted_once(search, 40)
+    assert_counted_once(search, trials)
