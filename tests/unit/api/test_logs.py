@@ -10,15 +10,6 @@ import pytest
 from nas_api.logs import LOG_FORMAT_VARIABLE, configure_logging, default_format
 
 
-@pytest.fixture(autouse=True)
-def _restore() -> object:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-
-
 def test_json_has_one_object_a_line_with_the_fields_of_the_event(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging("json")
     logging.getLogger("nas_child.worker").info("trial %d ended\nwell", 12, extra={"trial": 12, "seconds": 1.5})
