@@ -103,6 +103,14 @@ class FinalLedger:
         if training.holder is None:
             self._pending.remove(training)
 
+    def records(self) -> list[FinalTrainingRecord]:
+        """The results, and the trainings of the plan that have none, by number."""
+        waiting = (
+            FinalTrainingRecord(each.planned, True, TrialState.LEASED if each.holder else TrialState.PENDING, each.lost)
+            for each in self._open.values()
+        )
+        return sorted([*self.results.values(), *waiting], key=lambda record: record.planned.training)
+
     def best_trainings(self) -> dict[int, FinalTrainingRecord]:
         """By trial, the training that counts of each that has one that succeeded."""
         return best_trainings(self.results.values())

@@ -9,7 +9,7 @@ from dataclasses import replace
 from nas_api.spec import NASSearchSpec
 
 from nas_controller import equal_rewards
-from nas_controller.early_stopping import SPARED, build_early_stopping
+from nas_controller.early_stopping import REMARK, SPARED, build_early_stopping
 from nas_controller.equal_rewards import EqualRewards
 from nas_controller.first_trainings import FirstTrainings
 from nas_controller.journal.journal import (
@@ -160,7 +160,7 @@ class Trials:
         records: list[Record] = [TrialReported(lease.token, lease.trial, points)] if points else []
         spared = self._stopping.spared
         if spared != before and spared is not None:
-            records += [FactLearned("early_stopping", self._stopping.remark), FactLearned(SPARED, str(spared))]
+            records += [FactLearned(REMARK, self._stopping.remark), FactLearned(SPARED, str(spared))]
         return self._stopping.stops(lease.trial), self._journal.write(*records)
 
     def _get(self, lease: Lease) -> OpenTrial:

@@ -551,6 +551,9 @@ def test_a_worker_may_not_do_what_administrators_do(controller: ControllerProces
         for call, request in (
             (service.GetSummary, pb.GetSummaryRequest()),
             (service.ListTrials, pb.ListTrialsRequest()),
+            (service.ListUpdates, pb.ListUpdatesRequest()),
+            (service.ListLeases, pb.ListLeasesRequest()),
+            (service.ListFinalTrainings, pb.ListFinalTrainingsRequest()),
             (service.DrainWorkers, pb.DrainWorkersRequest()),
             (service.SetState, pb.SetStateRequest(state=pb.Summary.FAILED)),
         ):

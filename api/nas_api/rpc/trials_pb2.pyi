@@ -712,6 +712,8 @@ class Summary(_message.Message):
     FINAL_TRAININGS_FIELD_NUMBER: _builtins.int
     FINAL_TRAININGS_FINISHED_FIELD_NUMBER: _builtins.int
     FINAL_BEST_FIELD_NUMBER: _builtins.int
+    CONSECUTIVE_FAILURES_FIELD_NUMBER: _builtins.int
+    REMARKS_FIELD_NUMBER: _builtins.int
     search: _builtins.str
     """namespace/name"""
     state: Global___Summary.State.ValueType
@@ -750,6 +752,7 @@ class Summary(_message.Message):
     final_trainings: _builtins.int
     """of the second stage (spec.finalTraining), once it has begun; 0: it has not"""
     final_trainings_finished: _builtins.int
+    consecutive_failures: _builtins.int
     @_builtins.property
     def best(self) -> _containers.RepeatedCompositeFieldContainer[Global___Trial]:
         """at most 10, best first"""
@@ -768,6 +771,8 @@ class Summary(_message.Message):
     def final_best(self) -> Global___Trial:
         """with the highest reward of a final training; absent: none has succeeded"""
 
+    @_builtins.property
+    def remarks(self) -> _containers.RepeatedCompositeFieldContainer[Global___Remark]: ...
     def __init__(
         self,
         *,
@@ -800,10 +805,12 @@ class Summary(_message.Message):
         final_trainings: _builtins.int = ...,
         final_trainings_finished: _builtins.int = ...,
         final_best: Global___Trial | None = ...,
+        consecutive_failures: _builtins.int = ...,
+        remarks: _abc.Iterable[Global___Remark] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_baseline", b"_baseline", "_entropy", b"_entropy", "_uptime_seconds", b"_uptime_seconds", "baseline", b"baseline", "data_shape", b"data_shape", "entropy", b"entropy", "final_best", b"final_best", "uptime_seconds", b"uptime_seconds"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_baseline", b"_baseline", "_entropy", b"_entropy", "_uptime_seconds", b"_uptime_seconds", "baseline", b"baseline", "best", b"best", "data_shape", b"data_shape", "device_seconds", b"device_seconds", "elapsed_seconds", b"elapsed_seconds", "entropy", b"entropy", "epoch", b"epoch", "final_best", b"final_best", "final_trainings", b"final_trainings", "final_trainings_finished", b"final_trainings_finished", "journal_problem", b"journal_problem", "leases_expired", b"leases_expired", "max_trials", b"max_trials", "message", b"message", "reason", b"reason", "search", b"search", "sequence", b"sequence", "state", b"state", "trials_failed", b"trials_failed", "trials_finished", b"trials_finished", "trials_leased", b"trials_leased", "trials_pending", b"trials_pending", "trials_replayed", b"trials_replayed", "trials_stopped_early", b"trials_stopped_early", "trials_succeeded", b"trials_succeeded", "updates", b"updates", "uptime_seconds", b"uptime_seconds", "version_lag", b"version_lag", "workers", b"workers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_baseline", b"_baseline", "_entropy", b"_entropy", "_uptime_seconds", b"_uptime_seconds", "baseline", b"baseline", "best", b"best", "consecutive_failures", b"consecutive_failures", "data_shape", b"data_shape", "device_seconds", b"device_seconds", "elapsed_seconds", b"elapsed_seconds", "entropy", b"entropy", "epoch", b"epoch", "final_best", b"final_best", "final_trainings", b"final_trainings", "final_trainings_finished", b"final_trainings_finished", "journal_problem", b"journal_problem", "leases_expired", b"leases_expired", "max_trials", b"max_trials", "message", b"message", "reason", b"reason", "remarks", b"remarks", "search", b"search", "sequence", b"sequence", "state", b"state", "trials_failed", b"trials_failed", "trials_finished", b"trials_finished", "trials_leased", b"trials_leased", "trials_pending", b"trials_pending", "trials_replayed", b"trials_replayed", "trials_stopped_early", b"trials_stopped_early", "trials_succeeded", b"trials_succeeded", "updates", b"updates", "uptime_seconds", b"uptime_seconds", "version_lag", b"version_lag", "workers", b"workers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__baseline: _TypeAlias = _typing.Literal["baseline"]  # noqa: Y015
     _WhichOneofArgType__baseline: _TypeAlias = _typing.Literal["_baseline", b"_baseline"]  # noqa: Y015
@@ -819,6 +826,30 @@ class Summary(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__uptime_seconds) -> _WhichOneofReturnType__uptime_seconds | None: ...
 
 Global___Summary: _TypeAlias = Summary  # noqa: Y015
+
+@_typing.final
+class Remark(_message.Message):
+    """What a person should know beside the figures, such as that all rewards are equal."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ABOUT_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    about: _builtins.str
+    text: _builtins.str
+    def __init__(
+        self,
+        *,
+        about: _builtins.str = ...,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["about", b"about", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Remark: _TypeAlias = Remark  # noqa: Y015
 
 @_typing.final
 class Worker(_message.Message):
@@ -1156,6 +1187,204 @@ class ListUpdatesReply(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListUpdatesReply: _TypeAlias = ListUpdatesReply  # noqa: Y015
+
+@_typing.final
+class ListLeasesRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AFTER_TRIAL_ID_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    after_trial_id: _builtins.int
+    limit: _builtins.int
+    """trials, of those that were leased: 1 to 1,000; 0 means 1,000"""
+    def __init__(
+        self,
+        *,
+        after_trial_id: _builtins.int = ...,
+        limit: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_trial_id", b"after_trial_id", "limit", b"limit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListLeasesRequest: _TypeAlias = ListLeasesRequest  # noqa: Y015
+
+@_typing.final
+class LeaseSpan(_message.Message):
+    """The time for which a worker has held a trial, or a final training. A lease that was taken up again after it had ended
+    is one span.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRIAL_ID_FIELD_NUMBER: _builtins.int
+    TRAINING_FIELD_NUMBER: _builtins.int
+    WORKER_ID_FIELD_NUMBER: _builtins.int
+    POOL_FIELD_NUMBER: _builtins.int
+    GRANTED_AT_FIELD_NUMBER: _builtins.int
+    ENDED_AT_FIELD_NUMBER: _builtins.int
+    ENDED_FIELD_NUMBER: _builtins.int
+    DEVICE_SECONDS_FIELD_NUMBER: _builtins.int
+    trial_id: _builtins.int
+    training: _builtins.int
+    """0: of the trial itself"""
+    worker_id: _builtins.str
+    pool: _builtins.str
+    granted_at: _builtins.float
+    """Unix seconds"""
+    ended_at: _builtins.float
+    """absent: held"""
+    ended: _builtins.str
+    """Finished | Released | Lost | Expired; empty: held"""
+    device_seconds: _builtins.float
+    """of the result that it brought; 0: it brought none"""
+    def __init__(
+        self,
+        *,
+        trial_id: _builtins.int = ...,
+        training: _builtins.int = ...,
+        worker_id: _builtins.str = ...,
+        pool: _builtins.str = ...,
+        granted_at: _builtins.float = ...,
+        ended_at: _builtins.float | None = ...,
+        ended: _builtins.str = ...,
+        device_seconds: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_ended_at", b"_ended_at", "ended_at", b"ended_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_ended_at", b"_ended_at", "device_seconds", b"device_seconds", "ended", b"ended", "ended_at", b"ended_at", "granted_at", b"granted_at", "pool", b"pool", "training", b"training", "trial_id", b"trial_id", "worker_id", b"worker_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__ended_at: _TypeAlias = _typing.Literal["ended_at"]  # noqa: Y015
+    _WhichOneofArgType__ended_at: _TypeAlias = _typing.Literal["_ended_at", b"_ended_at"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__ended_at) -> _WhichOneofReturnType__ended_at | None: ...
+
+Global___LeaseSpan: _TypeAlias = LeaseSpan  # noqa: Y015
+
+@_typing.final
+class ListLeasesReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEASES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def leases(self) -> _containers.RepeatedCompositeFieldContainer[Global___LeaseSpan]: ...
+    def __init__(
+        self,
+        *,
+        leases: _abc.Iterable[Global___LeaseSpan] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["leases", b"leases"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListLeasesReply: _TypeAlias = ListLeasesReply  # noqa: Y015
+
+@_typing.final
+class ListFinalTrainingsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AFTER_TRAINING_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    after_training: _builtins.int
+    limit: _builtins.int
+    """1 to 1,000; 0 means 1,000"""
+    def __init__(
+        self,
+        *,
+        after_training: _builtins.int = ...,
+        limit: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_training", b"after_training", "limit", b"limit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListFinalTrainingsRequest: _TypeAlias = ListFinalTrainingsRequest  # noqa: Y015
+
+@_typing.final
+class PlannedTraining(_message.Message):
+    """A training of spec.finalTraining: of the plan, or of a former one that it has a result of."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRAINING_FIELD_NUMBER: _builtins.int
+    TRIAL_ID_FIELD_NUMBER: _builtins.int
+    SETTINGS_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    REWARD_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    MEASURED_FIELD_NUMBER: _builtins.int
+    TRAIN_SECONDS_FIELD_NUMBER: _builtins.int
+    WEIGHTS_BYTES_FIELD_NUMBER: _builtins.int
+    FINISHED_AT_FIELD_NUMBER: _builtins.int
+    training: _builtins.int
+    """from 1, in the search"""
+    trial_id: _builtins.int
+    settings: _builtins.str
+    """JSON: what it has other than spec.trainer"""
+    state: _builtins.str
+    """Pending | Leased | Succeeded | Failed"""
+    reward: _builtins.float
+    reason: _builtins.str
+    message: _builtins.str
+    train_seconds: _builtins.float
+    weights_bytes: _builtins.int
+    """0: none were kept"""
+    finished_at: _builtins.float
+    """Unix seconds; 0: not finished"""
+    @_builtins.property
+    def measured(self) -> Global___Measurement:
+        """the metrics as measured last; absent: none"""
+
+    def __init__(
+        self,
+        *,
+        training: _builtins.int = ...,
+        trial_id: _builtins.int = ...,
+        settings: _builtins.str = ...,
+        state: _builtins.str = ...,
+        reward: _builtins.float | None = ...,
+        reason: _builtins.str = ...,
+        message: _builtins.str = ...,
+        measured: Global___Measurement | None = ...,
+        train_seconds: _builtins.float = ...,
+        weights_bytes: _builtins.int = ...,
+        finished_at: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_reward", b"_reward", "measured", b"measured", "reward", b"reward"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_reward", b"_reward", "finished_at", b"finished_at", "measured", b"measured", "message", b"message", "reason", b"reason", "reward", b"reward", "settings", b"settings", "state", b"state", "train_seconds", b"train_seconds", "training", b"training", "trial_id", b"trial_id", "weights_bytes", b"weights_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__reward: _TypeAlias = _typing.Literal["reward"]  # noqa: Y015
+    _WhichOneofArgType__reward: _TypeAlias = _typing.Literal["_reward", b"_reward"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reward) -> _WhichOneofReturnType__reward | None: ...
+
+Global___PlannedTraining: _TypeAlias = PlannedTraining  # noqa: Y015
+
+@_typing.final
+class ListFinalTrainingsReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRAININGS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def trainings(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlannedTraining]: ...
+    def __init__(
+        self,
+        *,
+        trainings: _abc.Iterable[Global___PlannedTraining] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["trainings", b"trainings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListFinalTrainingsReply: _TypeAlias = ListFinalTrainingsReply  # noqa: Y015
 
 @_typing.final
 class WatchTrialsRequest(_message.Message):

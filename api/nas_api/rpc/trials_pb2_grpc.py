@@ -349,6 +349,16 @@ class SearchServiceStub:
                 request_serializer=nas__api_dot_rpc_dot_trials__pb2.ListUpdatesRequest.SerializeToString,
                 response_deserializer=nas__api_dot_rpc_dot_trials__pb2.ListUpdatesReply.FromString,
                 _registered_method=True)
+        self.ListLeases = channel.unary_unary(
+                '/kubenas.v1alpha1.SearchService/ListLeases',
+                request_serializer=nas__api_dot_rpc_dot_trials__pb2.ListLeasesRequest.SerializeToString,
+                response_deserializer=nas__api_dot_rpc_dot_trials__pb2.ListLeasesReply.FromString,
+                _registered_method=True)
+        self.ListFinalTrainings = channel.unary_unary(
+                '/kubenas.v1alpha1.SearchService/ListFinalTrainings',
+                request_serializer=nas__api_dot_rpc_dot_trials__pb2.ListFinalTrainingsRequest.SerializeToString,
+                response_deserializer=nas__api_dot_rpc_dot_trials__pb2.ListFinalTrainingsReply.FromString,
+                _registered_method=True)
         self.WatchTrials = channel.unary_stream(
                 '/kubenas.v1alpha1.SearchService/WatchTrials',
                 request_serializer=nas__api_dot_rpc_dot_trials__pb2.WatchTrialsRequest.SerializeToString,
@@ -385,6 +395,20 @@ class SearchServiceServicer:
 
     def ListUpdates(self, request, context):
         """A page of the updates of the policy, in their order.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListLeases(self, request, context):
+        """When which workers have trained: all leases of a page of trials, in the order of their ids.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListFinalTrainings(self, request, context):
+        """A page of the trainings of spec.finalTraining, in the order of their numbers.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -428,6 +452,16 @@ def add_SearchServiceServicer_to_server(servicer, server):
                     servicer.ListUpdates,
                     request_deserializer=nas__api_dot_rpc_dot_trials__pb2.ListUpdatesRequest.FromString,
                     response_serializer=nas__api_dot_rpc_dot_trials__pb2.ListUpdatesReply.SerializeToString,
+            ),
+            'ListLeases': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListLeases,
+                    request_deserializer=nas__api_dot_rpc_dot_trials__pb2.ListLeasesRequest.FromString,
+                    response_serializer=nas__api_dot_rpc_dot_trials__pb2.ListLeasesReply.SerializeToString,
+            ),
+            'ListFinalTrainings': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListFinalTrainings,
+                    request_deserializer=nas__api_dot_rpc_dot_trials__pb2.ListFinalTrainingsRequest.FromString,
+                    response_serializer=nas__api_dot_rpc_dot_trials__pb2.ListFinalTrainingsReply.SerializeToString,
             ),
             'WatchTrials': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchTrials,
@@ -527,6 +561,60 @@ class SearchService:
             '/kubenas.v1alpha1.SearchService/ListUpdates',
             nas__api_dot_rpc_dot_trials__pb2.ListUpdatesRequest.SerializeToString,
             nas__api_dot_rpc_dot_trials__pb2.ListUpdatesReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListLeases(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kubenas.v1alpha1.SearchService/ListLeases',
+            nas__api_dot_rpc_dot_trials__pb2.ListLeasesRequest.SerializeToString,
+            nas__api_dot_rpc_dot_trials__pb2.ListLeasesReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListFinalTrainings(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kubenas.v1alpha1.SearchService/ListFinalTrainings',
+            nas__api_dot_rpc_dot_trials__pb2.ListFinalTrainingsRequest.SerializeToString,
+            nas__api_dot_rpc_dot_trials__pb2.ListFinalTrainingsReply.FromString,
             options,
             channel_credentials,
             insecure,

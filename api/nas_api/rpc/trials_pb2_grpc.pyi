@@ -137,6 +137,10 @@ class SearchServiceStub:
     """A page of trials in the order of their ids, or the best first."""
     ListUpdates: _grpc.UnaryUnaryMultiCallable[_trials_pb2.ListUpdatesRequest, _trials_pb2.ListUpdatesReply]
     """A page of the updates of the policy, in their order."""
+    ListLeases: _grpc.UnaryUnaryMultiCallable[_trials_pb2.ListLeasesRequest, _trials_pb2.ListLeasesReply]
+    """When which workers have trained: all leases of a page of trials, in the order of their ids."""
+    ListFinalTrainings: _grpc.UnaryUnaryMultiCallable[_trials_pb2.ListFinalTrainingsRequest, _trials_pb2.ListFinalTrainingsReply]
+    """A page of the trainings of spec.finalTraining, in the order of their numbers."""
     WatchTrials: _grpc.UnaryStreamMultiCallable[_trials_pb2.WatchTrialsRequest, _trials_pb2.Trial]
     """The trials as they finish, from `after_sequence` on, until the client cancels or the search has ended."""
     DrainWorkers: _grpc.UnaryUnaryMultiCallable[_trials_pb2.DrainWorkersRequest, _trials_pb2.DrainWorkersReply]
@@ -155,6 +159,10 @@ class SearchServiceAsyncStub(SearchServiceStub):
     """A page of trials in the order of their ids, or the best first."""
     ListUpdates: _aio.UnaryUnaryMultiCallable[_trials_pb2.ListUpdatesRequest, _trials_pb2.ListUpdatesReply]  # type: ignore[assignment]
     """A page of the updates of the policy, in their order."""
+    ListLeases: _aio.UnaryUnaryMultiCallable[_trials_pb2.ListLeasesRequest, _trials_pb2.ListLeasesReply]  # type: ignore[assignment]
+    """When which workers have trained: all leases of a page of trials, in the order of their ids."""
+    ListFinalTrainings: _aio.UnaryUnaryMultiCallable[_trials_pb2.ListFinalTrainingsRequest, _trials_pb2.ListFinalTrainingsReply]  # type: ignore[assignment]
+    """A page of the trainings of spec.finalTraining, in the order of their numbers."""
     WatchTrials: _aio.UnaryStreamMultiCallable[_trials_pb2.WatchTrialsRequest, _trials_pb2.Trial]  # type: ignore[assignment]
     """The trials as they finish, from `after_sequence` on, until the client cancels or the search has ended."""
     DrainWorkers: _aio.UnaryUnaryMultiCallable[_trials_pb2.DrainWorkersRequest, _trials_pb2.DrainWorkersReply]  # type: ignore[assignment]
@@ -188,6 +196,22 @@ class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_trials_pb2.ListUpdatesReply, _abc.Awaitable[_trials_pb2.ListUpdatesReply]]:
         """A page of the updates of the policy, in their order."""
+
+    @_abc_1.abstractmethod
+    def ListLeases(
+        self,
+        request: _trials_pb2.ListLeasesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_trials_pb2.ListLeasesReply, _abc.Awaitable[_trials_pb2.ListLeasesReply]]:
+        """When which workers have trained: all leases of a page of trials, in the order of their ids."""
+
+    @_abc_1.abstractmethod
+    def ListFinalTrainings(
+        self,
+        request: _trials_pb2.ListFinalTrainingsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_trials_pb2.ListFinalTrainingsReply, _abc.Awaitable[_trials_pb2.ListFinalTrainingsReply]]:
+        """A page of the trainings of spec.finalTraining, in the order of their numbers."""
 
     @_abc_1.abstractmethod
     def WatchTrials(

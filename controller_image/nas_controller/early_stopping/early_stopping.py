@@ -25,6 +25,8 @@ trials, and would know nothing of a search that has changed since the last of th
 
 SPARED = "early_stopping_spared"
 """The fact in the journal that has the number of the trial that was spared last."""
+REMARK = "early_stopping"
+"""The fact in the journal that has what was said of it."""
 
 
 class EarlyStopping:

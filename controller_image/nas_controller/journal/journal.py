@@ -454,8 +454,15 @@ class JournalReader(ABC):
         """What became of a lease. None: it is still held, or unknown."""
 
     @abstractmethod
-    def lease_spans(self) -> list[LeaseSpan]:
-        """All leases in the order in which they were granted: who has trained, and when."""
+    def lease_spans(self, *, after: int = 0, limit: int | None = None) -> list[LeaseSpan]:
+        """Who has trained, and when: all leases of `limit` trials, those leased with a number greater than `after`.
+
+        By trial, and of a trial in the order in which they were granted.
+        """
+
+    @abstractmethod
+    def fact(self, key: str) -> str:
+        """What was written down under a key last; empty: nothing."""
 
     @abstractmethod
     def history(self) -> History:

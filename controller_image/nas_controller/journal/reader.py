@@ -98,7 +98,8 @@ SELECT l.lease, l.trial, l.training, l.worker, l.granted_at, l.ended_at, coalesc
     coalesce(r.device_seconds, f.device_seconds, 0.0)
 FROM leases l LEFT JOIN results r ON r.trial = l.trial AND r.lease = l.lease
     LEFT JOIN final_trainings f ON f.training = l.training AND f.lease = l.lease
-ORDER BY l.granted_at, l.lease
+WHERE l.trial IN (SELECT DISTINCT trial FROM leases WHERE trial > :after ORDER BY trial LIMIT :limit)
+ORDER BY l.trial, l.granted_at, l.lease
 """
 _FINAL_TRAININGS = """
 SELECT f.training, f.trial, f.settings, f.repeat, f.wanted,
@@ -245,14 +246,21 @@ class SqliteReader(JournalReader):
             rows = self._query(query, (lease,))
         return EndedLease(*rows[0]) if rows else None
 
-    def lease_spans(self) -> list[LeaseSpan]:
+    def lease_spans(self, *, after: int = 0, limit: int | None = None) -> list[LeaseSpan]:
         """See `JournalReader`."""
+        most = _LARGEST_INTEGER if limit is None else limit
         with self._reading:
-            rows = self._query(_LEASE_SPANS)
+            rows = self._query(_LEASE_SPANS, {"after": min(after, _LARGEST_INTEGER), "limit": most})
         return [
             LeaseSpan(trial, training, worker, pool_of(token), granted_at, ended_at, ended, device_seconds)
             for token, trial, training, worker, granted_at, ended_at, ended, device_seconds in rows
         ]
+
+    def fact(self, key: str) -> str:
+        """See `JournalReader`."""
+        with self._reading:
+            rows = self._query("SELECT value FROM facts WHERE key = ?", (key,))
+        return str(rows[0][0]) if rows else ""
 
     def history(self) -> History:
         """See `JournalReader`."""

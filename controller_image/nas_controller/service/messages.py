@@ -7,7 +7,14 @@ from nas_api.rpc import trials_pb2 as pb
 
 from nas_controller.best_trainings import last_metrics
 from nas_controller.data_shape import DataShape
-from nas_controller.journal.journal import FinalTrainingRecord, Measurement, TrialRecord, TrialState, UpdateRecord
+from nas_controller.journal.journal import (
+    FinalTrainingRecord,
+    LeaseSpan,
+    Measurement,
+    TrialRecord,
+    TrialState,
+    UpdateRecord,
+)
 from nas_controller.trial_result import TrialResult
 
 # A task that reports more often than this has its series thinned by its worker.
@@ -124,6 +131,42 @@ def final_message(record: FinalTrainingRecord | None) -> pb.FinalResult | None:
     )
 
 
+def training_message(record: FinalTrainingRecord) -> pb.PlannedTraining:
+    """A final training as `SearchService` tells it. `record`: without its series, see `without_series`."""
+    return pb.PlannedTraining(
+        training=record.planned.training,
+        trial_id=record.planned.trial,
+        settings=record.planned.settings,
+        state=record.state.value,
+        reward=record.reward,
+        reason=record.reason,
+        message=record.message,
+        measured=measurement_message(record.measurements[-1]) if record.measurements else None,
+        train_seconds=record.train_seconds,
+        weights_bytes=record.weights_bytes,
+        finished_at=record.finished_at,
+    )
+
+
+def lease_message(span: LeaseSpan) -> pb.LeaseSpan:
+    """A lease as `SearchService` tells it."""
+    return pb.LeaseSpan(
+        trial_id=span.trial,
+        training=span.training,
+        worker_id=span.worker,
+        pool=span.pool,
+        granted_at=span.granted_at,
+        ended_at=span.ended_at,
+        ended=span.ended,
+        device_seconds=span.device_seconds,
+    )
+
+
+def measurement_message(measurement: Measurement) -> pb.Measurement:
+    """A measurement as `SearchService` tells it."""
+    return pb.Measurement(step=measurement.step, metrics=measurement.metrics, seconds=measurement.seconds)
+
+
 def update_message(record: UpdateRecord) -> pb.Update:
     """An update as `SearchService` tells it."""
     return pb.Update(
@@ -150,7 +193,7 @@ def trial_message(record: TrialRecord, final: FinalTrainingRecord | None = None)
         reward=record.reward,
         reason=record.reason,
         message=record.message,
-        measurements=[pb.Measurement(step=m.step, metrics=m.metrics, seconds=m.seconds) for m in record.measurements],
+        measurements=map(measurement_message, record.measurements),
         policy_version=record.policy_version,
         attempts=record.attempts,
         worker_id=record.worker,

@@ -12,9 +12,17 @@ from nas_api.rpc import trials_pb2_grpc as rpc
 from nas_controller.engine import Engine
 from nas_controller.journal.journal import TrialState
 from nas_controller.progress import Verdict
+from nas_controller.remarks import remarks
 from nas_controller.service.authorization import authorize_admin
 from nas_controller.service.coordinator import Coordinator, Worker
-from nas_controller.service.messages import MAX_TEXT, shape_message, trial_message, update_message
+from nas_controller.service.messages import (
+    MAX_TEXT,
+    lease_message,
+    shape_message,
+    training_message,
+    trial_message,
+    update_message,
+)
 from nas_controller.weight_store import WeightStore
 
 Context = aio.ServicerContext[Any, Any]
@@ -59,6 +67,23 @@ class SearchService(rpc.SearchServiceServicer):
         limit = min(request.limit or _PAGE, _PAGE)
         records = self._engine.journal.updates(after=request.after_version, limit=limit)
         return pb.ListUpdatesReply(updates=[update_message(record) for record in records])
+
+    async def ListLeases(self, request: pb.ListLeasesRequest, context: Context) -> pb.ListLeasesReply:  # noqa: N802
+        """The leases of a page of trials."""
+        await self._authorize(context)
+        limit = min(request.limit or _PAGE, _PAGE)
+        spans = self._engine.journal.lease_spans(after=request.after_trial_id, limit=limit)
+        return pb.ListLeasesReply(leases=map(lease_message, spans))
+
+    async def ListFinalTrainings(  # noqa: N802
+        self, request: pb.ListFinalTrainingsRequest, context: Context
+    ) -> pb.ListFinalTrainingsReply:
+        """A page of the trainings of the second stage."""
+        await self._authorize(context)
+        records = self._engine.final_stage.ledger.records()
+        page = [record for record in records if record.planned.training > request.after_training]
+        limit = min(request.limit or _PAGE, _PAGE)
+        return pb.ListFinalTrainingsReply(trainings=map(training_message, page[:limit]))
 
     async def WatchTrials(  # noqa: N802
         self, request: pb.WatchTrialsRequest, context: Context
@@ -137,6 +162,8 @@ class SearchService(rpc.SearchServiceServicer):
             final_trainings_finished=engine.final_stage.finished,
             final_best=self._final_best(),
             uptime_seconds=time.monotonic() - self._coordinator.started_at,
+            consecutive_failures=progress.consecutive_failures,
+            remarks=[pb.Remark(about=about, text=text) for about, text in remarks(engine.journal).items()],
         )
 
     def _final_best(self) -> pb.Trial | None:

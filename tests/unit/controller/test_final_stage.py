@@ -14,7 +14,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from nas_api.spec import NASSearch
-from nas_controller.best_trainings import best_trainings
+from nas_controller.best_trainings import best_trainings, without_series
 from nas_controller.journal.journal import FinalTrainingRecord, Measurement, TrialState
 from nas_controller.leases import Ending, Lease
 from nas_controller.progress import Verdict
@@ -114,6 +114,13 @@ def result_of(accuracy: float | None, weights: bytes = b"") -> TrialResult:
         return TrialResult(TrialState.FAILED, reason="NonFiniteMetric", message="val_loss is nan at step 1")
     measured = (Measurement(1, {"val_accuracy": accuracy, "test_accuracy": accuracy / 2}, 1.0),)
     return TrialResult(TrialState.SUCCEEDED, measured, weights_bytes=len(weights))
+
+
+def essence(record: FinalTrainingRecord) -> object:
+    return (
+        record.planned, record.state, record.reward, record.reason, record.message, record.measurements,
+        record.train_seconds, record.weights_bytes, record.finished_at,
+    )  # fmt: skip
 
 
 def files(directory: Path) -> list[str]:
@@ -451,6 +458,12 @@ class Stage(RuleBasedStateMachine):
             self.final = which
         self.engine.kill()
         self.engine = Controller(manifest(self.final), self.directory)
+
+    @invariant()
+    def those_of_the_plan_and_all_results_are_told_as_the_journal_has_them(self) -> None:
+        kept = [record for record in self.engine.records() if record.wanted or record.finished_at]
+        told = self.engine.final_stage.ledger.records()
+        assert [essence(record) for record in told] == [essence(without_series(record)) for record in kept]
 
     @invariant()
     def it_holds(self) -> None:

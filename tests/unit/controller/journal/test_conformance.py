@@ -405,6 +405,31 @@ def test_the_span_of_a_final_training_is_beside_that_of_its_trial(journal: Journ
     assert journal.lease_spans()[1:] == [LeaseSpan(1, 1, "worker", "", 4.0, 6.0, "Finished", 7.0)]
 
 
+def test_spans_of_leases_come_by_trial_and_in_pages_of_trials(journal: Journal) -> None:
+    begun = {1: (9.0, 2.0), 3: (5.0,), 4: (1.0, 3.0, 2.0)}  # trial 2 has none
+    journal.write(batch(1, 1, 2, 3, 4))
+    for trial, times in begun.items():
+        for number, at in enumerate(times):
+            token = f"{trial}-{number}"
+            journal.write(replace(lease(token, trial), at=at), LeaseEnded(token, trial, "Released", 10.0))
+    journal.write().result()
+
+    def spans(**page: int) -> list[tuple[int, float]]:
+        return [(span.trial, span.granted_at) for span in journal.lease_spans(**page)]
+
+    assert spans() == [(1, 2.0), (1, 9.0), (3, 5.0), (4, 1.0), (4, 2.0), (4, 3.0)]
+    assert spans(limit=2) == [(1, 2.0), (1, 9.0), (3, 5.0)]
+    assert spans(after=3, limit=2) == [(4, 1.0), (4, 2.0), (4, 3.0)]
+    assert spans(after=4, limit=2) == spans(after=2**64 - 1) == []
+
+
+def test_a_fact_is_what_was_written_down_last(journal: Journal) -> None:
+    journal.write(FactLearned("shape", "1x8x8"), FactLearned("other", "x"))
+    journal.write(FactLearned("shape", "3x8x8")).result()
+
+    assert (journal.fact("shape"), journal.fact("other"), journal.fact("nothing")) == ("3x8x8", "x", "")
+
+
 def test_results_are_counted(journal: Journal) -> None:
     journal.write(batch(1, 1, 2, 3, 4, 5))
     states = (TrialState.FAILED, TrialState.SUCCEEDED, TrialState.STOPPED_EARLY, TrialState.FAILED, TrialState.FAILED)

@@ -29,7 +29,9 @@ READS: dict[str, Callable[[Journal], object]] = {
     "a page of trials": lambda journal: journal.trials(after=150, limit=20),
     "a page of finished trials": lambda journal: journal.finished(after=150, limit=20),
     "a trial": lambda journal: journal.trial(170),
+    "a page of leases": lambda journal: journal.lease_spans(after=150, limit=20),
     "the end of a lease": lambda journal: journal.ended_lease("1.170"),
+    "a fact": lambda journal: journal.fact("key"),
     "new updates": lambda journal: journal.updates(after=190, limit=10),
 }
 
