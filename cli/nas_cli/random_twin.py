@@ -21,8 +21,13 @@ def random_twin(search: NASSearch) -> NASSearch:
         raise BadInput("controller.algorithm.type is Random already: the search is its own random twin")
     algorithm = controller.algorithm.model_copy(update={"type": "Random"})
     spec = search.spec.model_copy(update={"controller": controller.model_copy(update={"algorithm": algorithm})})
-    name = search.metadata.name[: _LONGEST_NAME - len(_SUFFIX)] + _SUFFIX
-    return search.model_copy(update={"spec": spec, "metadata": search.metadata.model_copy(update={"name": name})})
+    metadata = search.metadata.model_copy(update={"name": twin_name(search.metadata.name)})
+    return search.model_copy(update={"spec": spec, "metadata": metadata})
+
+
+def twin_name(name: str) -> str:
+    """The name of the random twin of the search of that name."""
+    return name[: _LONGEST_NAME - len(_SUFFIX)] + _SUFFIX
 
 
 def twin_directory(state: Path) -> Path:

@@ -4,13 +4,13 @@ import json
 import shlex
 import tarfile
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from nas_api.spec import NASSearch
-from nas_child.trained import METRICS
-from nas_controller import equal_rewards
+from nas_child.trained import METRICS, load_metrics
 from nas_controller.data_shape import DataShape
 from nas_controller.journal.journal import (
     FinalTrainingRecord,
@@ -21,9 +21,11 @@ from nas_controller.journal.journal import (
     UpdateRecord,
 )
 from nas_controller.progress import BUDGET_REASONS, Progress, Verdict
+from nas_controller.remarks import remarks
 from nas_controller.weight_store import kept_file
 
 from nas_cli.failure import BadInput, Failure
+from nas_cli.random_twin import twin_directory
 from nas_cli.search_results import SearchResults
 from nas_cli.state_directory import StateDirectory
 
@@ -69,7 +71,7 @@ class Results(SearchResults):
         return self._journal.updates(after=after)
 
     def lease_spans(self) -> list[LeaseSpan]:
-        """When which workers trained, in the order in which they began."""
+        """When which workers trained."""
         return self._journal.lease_spans()
 
     def progress(self) -> Progress:
@@ -125,7 +127,7 @@ class Results(SearchResults):
             yield Path(directory)
 
     def verdict(self) -> Verdict | None:
-        """How the search has ended: by its budget, because it failed or has converged. None: it has not."""
+        """How the search has ended."""
         recovered = self._journal.recover()
         stored = Verdict(recovered.search_state, recovered.search_reason, recovered.search_message)
         stays = stored.state == "FAILED" or (stored.final and stored.reason not in BUDGET_REASONS)
@@ -154,14 +156,35 @@ class Results(SearchResults):
         return f"`nas train {trial} {self.arguments}` does that; then export again."
 
     def remarks(self) -> dict[str, str]:
-        """What a person should know, by what it is about."""
-        facts = self._journal.recover().facts
-        known = {"early stopping": "early_stopping", "rewards": equal_rewards.FACT}
-        return {about: facts[fact] for about, fact in known.items() if facts.get(fact)}
+        """What a person should know."""
+        return remarks(self._journal)
+
+    @contextmanager
+    def twin(self) -> Iterator[SearchResults | None]:
+        """The random twin in the directory beside this one."""
+        directory = twin_directory(self.state.path)
+        if not (directory / "search.yaml").is_file():
+            yield None
+            return
+        with open_results(directory) as twin:
+            yield twin
+
+    def trained_here(self, warn: Callable[[str], None]) -> list[Mapping[str, Any]]:
+        """Read from the state directory."""
+        trained: list[Mapping[str, Any]] = []
+        for path in sorted(self.state.path.glob(f"trained/*/{METRICS}")):
+            try:
+                metrics = load_metrics(path.parent)
+            except (OSError, ValueError) as error:
+                warn(f"{path} is left out: {error}")
+                continue
+            if metrics is not None:
+                trained.append(metrics)
+        return trained
 
     def data_shape(self) -> DataShape | None:
         """Shape of an image and number of classes, once a worker has seen the data set."""
-        fact = self._journal.recover().facts.get("data_shape")
+        fact = self._journal.fact("data_shape")
         return DataShape.from_fact(fact) if fact else None
 
 

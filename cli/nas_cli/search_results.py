@@ -2,15 +2,17 @@
 
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 from nas_api.architectures import Architecture, parse_architecture
 from nas_api.spec import NASSearch, Reward
 from nas_controller.best_trainings import best_of_all, best_trainings
 from nas_controller.data_shape import DataShape
-from nas_controller.journal.journal import FinalTrainingRecord, TrialRecord, UpdateRecord
+from nas_controller.journal.journal import FinalTrainingRecord, LeaseSpan, TrialRecord, UpdateRecord
+from nas_controller.progress import Progress, Verdict
 
 from nas_cli.failure import BadInput
 
@@ -56,8 +58,32 @@ class SearchResults(ABC):
         """The trainings of the second stage, by number, with their measurements, as far as they are to be had."""
 
     @abstractmethod
+    def lease_spans(self) -> list[LeaseSpan]:
+        """When which workers trained, by trial, and of a trial in the order in which they began."""
+
+    @abstractmethod
+    def progress(self) -> Progress:
+        """How far the search has come."""
+
+    @abstractmethod
+    def verdict(self) -> Verdict | None:
+        """How the search has ended: by its budget, because it failed or has converged. None: it has not."""
+
+    @abstractmethod
+    def remarks(self) -> Mapping[str, str]:
+        """What a person should know beside the figures, by what it is about."""
+
+    @abstractmethod
     def data_shape(self) -> DataShape | None:
         """Shape of an image and number of classes, once a worker has seen the data set."""
+
+    @abstractmethod
+    def twin(self) -> AbstractContextManager["SearchResults | None"]:
+        """The results of the random twin of the search, see `nas_cli.random_twin`. None: it has none.
+
+        Raises:
+            Failure: it cannot be read.
+        """
 
     @abstractmethod
     def how_to_train(self, trial: int) -> str:
@@ -94,6 +120,10 @@ class SearchResults(ABC):
     def trained(self, trial: int) -> AbstractContextManager[Path]:  # noqa: ARG002
         """A directory with weights and metrics of a trial trained to the end (see `nas_child.trained`), if it was."""
         return _empty_directory()
+
+    def trained_here(self, warn: Callable[[str], None]) -> list[Mapping[str, Any]]:  # noqa: ARG002
+        """The metrics of what `nas train` has trained, by trial. `warn`: is told of what cannot be read."""
+        return []
 
     @contextmanager
     def kept_files(self, trial: int) -> Iterator[Path | None]:  # noqa: ARG002

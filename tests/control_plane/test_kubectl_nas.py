@@ -1,8 +1,11 @@
 """`kubectl nas` against a real API server: what it lists and changes, by the rights of its user, and its errors."""
 
 import json
+import re
+import shlex
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -104,6 +107,31 @@ def test_without_a_controller_the_status_tells_what_it_knows(nas: Run, searches:
         asked = nas(command, "digits")
         assert asked.returncode == 1
         assert "the architecture of trial 7 is known to the controller" in asked.stderr
+
+
+def test_a_report_needs_the_controller_and_the_error_says_how_to_bring_it_back(
+    nas: Run, searches: None, cluster: Cluster, namespace: str, tmp_path: Path
+) -> None:
+    page = tmp_path / "report.html"
+    error = nas("report", "digits", "-o", str(page))
+    assert error.returncode == 1
+    assert "the course of the search is known to the controller of" in error.stderr
+    assert "journal-digits-controller-0" in error.stderr
+    assert "kubectl patch" not in error.stderr, "the search runs: its controller will be there"
+
+    stopped = {**condition("ControllerAvailable", "Stopped"), "status": "False"}
+    patch_status(
+        cluster, namespace, {"conditions": [condition("Succeeded", "BudgetSpent"), stopped], "finishedAt": NOW}
+    )
+    error = nas("report", "digits", "-o", str(page))
+    assert error.returncode == 1
+    [command] = re.findall("`(kubectl patch [^`]+)`", error.stderr)
+    cluster.kubectl(*shlex.split(command)[1:])
+    found = cluster.kubectl_json("--namespace", namespace, "get", "nassearch", "digits")
+    hours = int(found["spec"]["controller"]["ttlAfterFinished"].removesuffix("h"))
+    goes_at = datetime.fromisoformat(NOW) + timedelta(hours=hours)
+    assert timedelta(hours=22) < goes_at - datetime.now(UTC) <= timedelta(hours=24)
+    assert not page.exists()
 
 
 def test_watch_waits_for_the_controller_until_the_search_has_ended(

@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -69,6 +71,36 @@ def test_results_are_those_of_the_controller_and_after_it_those_of_the_status(se
     assert lost.returncode == 1
     assert "journal-quick-controller-0" in lost.stderr
     assert "Traceback" not in lost.stderr
+
+
+def test_a_report_tells_of_search_and_random_twin_once_the_controller_is_brought_back_as_its_error_says(
+    search: Search, tmp_path: Path
+) -> None:
+    run = kubectl_nas(search.cluster, search.namespace)
+    page = tmp_path / "report.html"
+    report = ("report", search.name, "-o", str(page), "--price", "default=2.5")
+    search.patch({"spec": {"controller": {"ttlAfterFinished": "1s"}}})
+    trials = search.end_after(4)
+    twin = Search(search.cluster, search.namespace, f"{search.name}-random")
+    manifest = quick_search(twin.name, trials=8)
+    manifest["spec"]["controller"]["algorithm"] = {"type": "Random"}
+    search.wait_for_condition("ControllerAvailable", "False", reason="Stopped")
+    twin.apply(manifest)
+    twin.wait_for_condition("Succeeded")
+
+    stopped = run(*report)
+    assert stopped.returncode == 1, stopped
+    assert not page.exists()
+    [command] = re.findall("`(kubectl patch [^`]+)`", stopped.stderr)
+    search.cluster.kubectl(*shlex.split(command)[1:])
+    search.wait(lambda: run(*report).returncode == 0, "a report", 180)
+    assert run(*report).stderr == "", "nothing is left out"
+    text = page.read_text()
+    assert f"The search has ended: {trials} trials have finished (budget.maxTrials)" in text
+    [trainings] = re.findall(r'data-name="trainings" class="number">(\d+)<', text)
+    assert int(trainings) >= trials, "those that were given back when the search ended are among them"
+    for words in ("random twin: best so far", "Workers that trained", "Baseline", "EUR", 'class="card"'):
+        assert words in text
 
 
 def test_preflight_says_of_the_sample_and_of_one_that_no_node_can_run_what_is_true(

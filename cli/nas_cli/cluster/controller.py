@@ -32,6 +32,10 @@ class MayNotAsk(ControllerUnreachable):
     """The user has not the rights."""
 
 
+class TooOld(Failure):
+    """The controller is of an older version, and does not know the call."""
+
+
 class Controller:
     """Calls one controller as its administrator.
 
@@ -104,21 +108,48 @@ class Controller:
 
         Raises:
             ControllerUnreachable: it does not answer.
+            TooOld: it does not tell them.
         """
-        while True:
-            request = pb.ListUpdatesRequest(after_version=after)
-            try:
-                page = list(self._call(lambda: self._stub.ListUpdates(request, timeout=_ANSWER)).updates)  # noqa: B023
-            except ControllerUnreachable as error:
-                cause = error.__cause__
-                # A search keeps the image of the controller that it began with.
-                if isinstance(cause, grpc.Call) and cause.code() is grpc.StatusCode.UNIMPLEMENTED:
-                    return
-                raise
-            if not page:
-                return
+        page = self._updates(after)
+        while page:
             yield from page
-            after = page[-1].version
+            page = self._updates(page[-1].version)
+
+    def _updates(self, after: int) -> list[pb.Update]:
+        request = pb.ListUpdatesRequest(after_version=after)
+        return list(self._call(lambda: self._stub.ListUpdates(request, timeout=_ANSWER)).updates)
+
+    def leases(self) -> Iterator[pb.LeaseSpan]:
+        """All leases, by trial, and of a trial in the order in which they were granted.
+
+        Raises:
+            ControllerUnreachable: it does not answer.
+            TooOld: it does not tell them.
+        """
+        page = self._leases(0)
+        while page:
+            yield from page
+            page = self._leases(page[-1].trial_id)
+
+    def _leases(self, after: int) -> list[pb.LeaseSpan]:
+        request = pb.ListLeasesRequest(after_trial_id=after)
+        return list(self._call(lambda: self._stub.ListLeases(request, timeout=_ANSWER)).leases)
+
+    def final_trainings(self) -> Iterator[pb.PlannedTraining]:
+        """The trainings of the second stage, by number.
+
+        Raises:
+            ControllerUnreachable: it does not answer.
+            TooOld: it does not tell them.
+        """
+        page = self._final_trainings(0)
+        while page:
+            yield from page
+            page = self._final_trainings(page[-1].training)
+
+    def _final_trainings(self, after: int) -> list[pb.PlannedTraining]:
+        request = pb.ListFinalTrainingsRequest(after_training=after)
+        return list(self._call(lambda: self._stub.ListFinalTrainings(request, timeout=_ANSWER)).trainings)
 
     def finished(self, after: int) -> list[pb.Trial]:
         """The trials that have finished, in that order, those with a sequence greater than `after`.
@@ -146,6 +177,12 @@ class Controller:
         try:
             return call()
         except grpc.RpcError as error:
+            if isinstance(error, grpc.Call) and error.code() is grpc.StatusCode.UNIMPLEMENTED:
+                # A search keeps the image of the controller that it began with.
+                raise TooOld(
+                    "the controller is older than this program, and does not tell all that this needs: "
+                    "spec.controller.image can name a newer one, see Upgrade in docs/operations.md"
+                ) from error
             words = (error.details() if isinstance(error, grpc.Call) else "") or str(error)
             raise self._why_not() or ControllerUnreachable(f"it does not answer: {words}") from error
 

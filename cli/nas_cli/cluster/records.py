@@ -5,6 +5,7 @@ import json
 from nas_api.rpc import trials_pb2 as pb
 from nas_controller.journal.journal import (
     FinalTrainingRecord,
+    LeaseSpan,
     Measurement,
     PlannedTraining,
     SampledTrial,
@@ -12,7 +13,10 @@ from nas_controller.journal.journal import (
     TrialState,
     UpdateRecord,
 )
+from nas_controller.progress import Progress, Verdict
 from nas_controller.proposal import Proposal
+
+_ENDED = (pb.Summary.SUCCEEDED, pb.Summary.FAILED)
 
 
 def trial_record(trial: pb.Trial) -> TrialRecord:
@@ -31,7 +35,7 @@ def trial_record(trial: pb.Trial) -> TrialRecord:
         reward=trial.reward if trial.HasField("reward") else None,
         reason=trial.reason,
         message=trial.message,
-        measurements=tuple(Measurement(m.step, dict(m.metrics), m.seconds) for m in trial.measurements),
+        measurements=tuple(map(_measurement, trial.measurements)),
         train_seconds=trial.train_seconds,
         finished_at=trial.finished_at,
         replay_of=trial.replay_of or None,
@@ -51,6 +55,65 @@ def update_record(update: pb.Update) -> UpdateRecord:
         trials_finished=update.trials_finished,
         at=update.at,
     )
+
+
+def lease_span(span: pb.LeaseSpan) -> LeaseSpan:
+    """The record of a lease."""
+    return LeaseSpan(
+        trial=span.trial_id,
+        training=span.training,
+        worker=span.worker_id,
+        pool=span.pool,
+        granted_at=span.granted_at,
+        ended_at=span.ended_at if span.HasField("ended_at") else None,
+        ended=span.ended,
+        device_seconds=span.device_seconds,
+    )
+
+
+def progress(summary: pb.Summary) -> Progress:
+    """How far a search has come."""
+    counts = {
+        TrialState.SUCCEEDED: summary.trials_succeeded,
+        TrialState.FAILED: summary.trials_failed,
+        TrialState.STOPPED_EARLY: summary.trials_stopped_early,
+    }
+    return Progress(
+        counts=counts,
+        consecutive_failures=summary.consecutive_failures,
+        best_reward=summary.best[0].reward if summary.best else None,
+        device_seconds=summary.device_seconds,
+        active_seconds=summary.elapsed_seconds,
+        leases_expired=summary.leases_expired,
+        replayed=summary.trials_replayed,
+    )
+
+
+def verdict(summary: pb.Summary) -> Verdict | None:
+    """How a search has ended. None: it has not."""
+    if summary.state not in _ENDED:
+        return None
+    return Verdict(pb.Summary.State.Name(summary.state), summary.reason, summary.message)
+
+
+def training_record(training: pb.PlannedTraining) -> FinalTrainingRecord:
+    """The record of a final training, of its measurements the last one. Which repetition it is, is not told."""
+    return FinalTrainingRecord(
+        planned=PlannedTraining(training.training, training.trial_id, training.settings, 0),
+        wanted=True,
+        state=TrialState(training.state),
+        reward=training.reward if training.HasField("reward") else None,
+        reason=training.reason,
+        message=training.message,
+        measurements=(_measurement(training.measured),) if training.HasField("measured") else (),
+        train_seconds=training.train_seconds,
+        weights_bytes=training.weights_bytes,
+        finished_at=training.finished_at,
+    )
+
+
+def _measurement(told: pb.Measurement) -> Measurement:
+    return Measurement(told.step, dict(told.metrics), told.seconds)
 
 
 def final_records(summary: pb.Summary) -> list[FinalTrainingRecord]:

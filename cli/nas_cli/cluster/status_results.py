@@ -1,8 +1,10 @@
 """`StatusResults`: what a cluster knows of a search without its controller: its status, and the ConfigMap NAME-best."""
 
 import json
-from collections.abc import Sequence
-from datetime import datetime
+import shlex
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
@@ -10,7 +12,15 @@ from nas_api.rpc import trials_pb2 as pb
 from nas_api.spec import NASSearch
 from nas_api.spec.status import TrialSummary
 from nas_controller.data_shape import DataShape
-from nas_controller.journal.journal import FinalTrainingRecord, SampledTrial, TrialRecord, TrialState, UpdateRecord
+from nas_controller.journal.journal import (
+    FinalTrainingRecord,
+    LeaseSpan,
+    SampledTrial,
+    TrialRecord,
+    TrialState,
+    UpdateRecord,
+)
+from nas_controller.progress import Progress, Verdict
 from nas_controller.proposal import Proposal
 from nas_operator.names import best_name, journal_claim_name
 
@@ -87,9 +97,29 @@ class StatusResults(SearchResults):
         )
         return [final_record(self._files["trial"], message)]
 
+    def lease_spans(self) -> list[LeaseSpan]:
+        """Not known."""
+        raise self._unknown("when which workers trained is")
+
+    def progress(self) -> Progress:
+        """Not known but for the numbers of trials."""
+        raise self._unknown("how far the search came is")
+
+    def verdict(self) -> Verdict | None:
+        """Not known but for what its conditions say."""
+        raise self._unknown("how the search ended is")
+
+    def remarks(self) -> Mapping[str, str]:
+        """Not known."""
+        return {}
+
     def data_shape(self) -> DataShape | None:
         """Not known."""
         return None
+
+    def twin(self) -> AbstractContextManager[None]:
+        """There is nothing to compare it with."""
+        return nullcontext()
 
     def how_to_train(self, trial: int) -> str:  # noqa: ARG002
         """The weights of a second stage stay in the cluster."""
@@ -135,9 +165,22 @@ class StatusResults(SearchResults):
     def _unknown(self, what: str) -> Failure:
         claim = journal_claim_name(self.name)
         return Failure(
-            f"{what} known to the controller of {self.search.full_name} alone, which cannot be asked: {self._why}. Its "
-            f"journal is in the volume of the claim {claim}, as long as that is kept: docs/operations.md says how to "
-            "copy it"
+            f"{what} known to the controller of {self.search.full_name} alone, which cannot be asked: {self._why}."
+            f"{self._how_to_bring_it_back()} Its journal is in the volume of the claim {claim}, as long as that is "
+            "kept: docs/operations.md says how to copy it"
+        )
+
+    def _how_to_bring_it_back(self) -> str:
+        """A sentence about a search that has ended so long ago that its controller was stopped; else empty."""
+        status = self.search.status
+        stopped = any(each.type == "ControllerAvailable" and each.reason == "Stopped" for each in status.conditions)
+        if not stopped or not status.finished_at:
+            return ""
+        hours = (datetime.now(UTC) - datetime.fromisoformat(status.finished_at)) // timedelta(hours=1)
+        patch = json.dumps({"spec": {"controller": {"ttlAfterFinished": f"{hours + 24}h"}}})
+        command = ["kubectl", "patch", "nassearch", *shlex.split(self.arguments), "--type=merge", "--patch", patch]
+        return (
+            f" It was stopped some time after the end of the search. For a day, `{shlex.join(command)}` brings it back."
         )
 
 

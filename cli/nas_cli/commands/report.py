@@ -6,16 +6,18 @@ from typing import Annotated
 
 import typer
 
-from nas_cli.commands.options import State
+from nas_cli.commands.which import takes_search
 from nas_cli.failure import BadInput, Failure
 from nas_cli.terminal import stderr
+from nas_cli.which_search import WhichSearch, open_search
 
 _SUFFIXES = (".html", ".htm")
 
 
+@takes_search
 def report(
+    which: WhichSearch,
     file: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Page to write: .html.")],
-    state: State = None,
     top: Annotated[int, typer.Option("--top", min=0, max=20, metavar="N", help="Best architectures to draw.")] = 3,
     price: Annotated[
         list[str] | None,
@@ -35,14 +37,14 @@ def report(
     architectures, what a higher reward costs in parameters and in time, what
     the workers did, what was saved, final trainings, and the manifest.
 
-    Of a search in a cluster, copy the journal first: docs/operations.md says how.
-
     Examples:
       [bold]nas report -o report.html[/]                     of the only search in ./runs
 
       [bold]nas report -o report.html -s runs/digits --top 6[/]
 
       [bold]nas report -o report.html --price gpu=2.50 --price spot=0.80[/]    what it cost
+
+      [bold]kubectl nas report digits -o report.html[/]      of the search digits in the cluster
     """
     if file.suffix.lower() not in _SUFFIXES:
         raise BadInput(f"{file} is to be a page of HTML: its name should end in {' or '.join(_SUFFIXES)}")
@@ -51,12 +53,11 @@ def report(
     from nas_cli.reporting.page import render
     from nas_cli.reporting.prices import parse_prices, pool_names
     from nas_cli.reporting.reading import read_material
-    from nas_cli.results import open_results
 
     def warn(text: str) -> None:
-        stderr().print(f"warning: {text}", style="yellow")
+        stderr().print(f"warning: {text}", style="yellow", markup=False)
 
-    with open_results(state) as results:
+    with open_search(which) as results:
         material = read_material(results, top, time.time(), warn)
     prices = parse_prices(price or [], pool_names(material))
     page = render(material, prices, currency)

@@ -25,7 +25,7 @@ class Material:
     Attributes:
         search: the manifest.
         read_at: when, in Unix seconds, as all times.
-        where: how commands name the search, such as `-s runs/digits`.
+        where: how commands name the search, such as `--state runs/digits`.
         finished: trials in the order in which they finished, without their measurements.
         top: the best trials of different architectures, best first, with their measurements.
         updates: of the policy, in order.

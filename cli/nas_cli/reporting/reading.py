@@ -1,20 +1,16 @@
-"""Reads the material of a report from a state directory, whether or not the search is running."""
+"""Reads the material of a report, of a search that is running or has ended, wherever its results are kept."""
 
-import shlex
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
-from nas_child.trained import METRICS, load_metrics
 from nas_controller.journal.journal import TrialRecord, TrialState
 
 from nas_cli.comparing.reading import incomparable
 from nas_cli.failure import Failure
-from nas_cli.random_twin import twin_directory
 from nas_cli.reporting.material import Material, Twin
-from nas_cli.results import Results, open_results
+from nas_cli.search_results import SearchResults
 
 
-def read_material(results: Results, top: int, now: float, warn: Callable[[str], None]) -> Material:
+def read_material(results: SearchResults, top: int, now: float, warn: Callable[[str], None]) -> Material:
     """The material of a report.
 
     Args:
@@ -22,18 +18,21 @@ def read_material(results: Results, top: int, now: float, warn: Callable[[str], 
         top: number of architectures to show.
         now: the time, in Unix seconds.
         warn: is told of what had to be left out.
+
+    Raises:
+        Failure: the results do not tell all that a report needs.
     """
     finished = results.finished()
     return Material(
         search=results.search,
         read_at=now,
-        where=f"-s {shlex.quote(str(results.state.path))}",
+        where=results.arguments,
         finished=finished,
         top=[results.trial(str(record.sampled.trial)) for record in best_architectures(finished, top)],
         updates=results.updates(),
-        leases=results.lease_spans(),
+        leases=sorted(results.lease_spans(), key=lambda span: span.granted_at),
         final_trainings=results.final_trainings(),
-        trained=_trained(results, warn),
+        trained=results.trained_here(warn),
         progress=results.progress(),
         verdict=results.verdict(),
         remarks=tuple(results.remarks().values()),
@@ -51,29 +50,15 @@ def best_architectures(finished: Sequence[TrialRecord], limit: int) -> list[Tria
     return list(best.values())[:limit]
 
 
-def _twin(results: Results, warn: Callable[[str], None]) -> Twin | None:
-    directory = twin_directory(results.state.path)
-    if not (directory / "search.yaml").is_file():
-        return None
+def _twin(results: SearchResults, warn: Callable[[str], None]) -> Twin | None:
     try:
-        with open_results(directory) as twin:
-            for problem in incomparable({str(results.state.path): results.search, str(directory): twin.search}):
+        with results.twin() as twin:
+            if twin is None:
+                return None
+            for problem in incomparable({"the search": results.search, "its twin": twin.search}):
                 warn(f"the random twin is left out: {problem}")
                 return None
             return Twin(twin.name, finished) if (finished := twin.finished()) else None
     except Failure as failure:
         warn(f"the random twin is left out: {failure}")
         return None
-
-
-def _trained(results: Results, warn: Callable[[str], None]) -> list[Mapping[str, Any]]:
-    trained: list[Mapping[str, Any]] = []
-    for path in sorted(results.state.path.glob(f"trained/*/{METRICS}")):
-        try:
-            metrics = load_metrics(path.parent)
-        except (OSError, ValueError) as error:
-            warn(f"{path} is left out: {error}")
-            continue
-        if metrics is not None:
-            trained.append(metrics)
-    return trained
