@@ -65,12 +65,12 @@ def test_every_setting_of_the_operator_has_a_value() -> None:
     assert {to_snake(name) for name in VALUES["settings"]} | FROM_ELSEWHERE == set(Settings.model_fields)
 
 
-def test_the_defaults_are_the_operator_s() -> None:
+def test_the_defaults_are_the_operator_s_but_the_log_of_a_pod_is_json() -> None:
     named = Settings.model_validate(
         {to_snake(name): value for name, value in VALUES["settings"].items()}
         | {"controller_image": "a", "child_image": "b", "image_pull_policy": VALUES["images"]["pullPolicy"]}
     )
-    assert named == Settings(controller_image="a", child_image="b")
+    assert named == Settings(controller_image="a", child_image="b", log_format="json")
 
 
 def test_the_bounds_are_the_operator_s() -> None:
