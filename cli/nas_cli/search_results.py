@@ -11,7 +11,7 @@ from nas_api.architectures import Architecture, parse_architecture
 from nas_api.spec import NASSearch, Reward
 from nas_controller.best_trainings import best_of_all, best_trainings
 from nas_controller.data_shape import DataShape
-from nas_controller.journal.journal import FinalTrainingRecord, LeaseSpan, TrialRecord, UpdateRecord
+from nas_controller.journal.journal import FinalTrainingRecord, LeaseSpan, TrialRecord, TrialState, UpdateRecord
 from nas_controller.progress import Progress, Verdict
 
 from nas_cli.failure import BadInput
@@ -40,6 +40,11 @@ class SearchResults(ABC):
     @abstractmethod
     def trials(self, newest: int | None = None) -> list[TrialRecord]:
         """The `newest` trials, or all, in the order of their numbers: unfinished ones too, with their measurements."""
+
+    def failed(self, newest: int | None = None) -> list[TrialRecord]:
+        """The `newest` trials that failed, or all, in the order of their numbers."""
+        records = [record for record in self.trials() if record.state is TrialState.FAILED]
+        return records[-newest:] if newest else records
 
     @abstractmethod
     def best(self, limit: int) -> list[TrialRecord]:

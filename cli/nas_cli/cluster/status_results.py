@@ -60,6 +60,10 @@ class StatusResults(SearchResults):
         records = sorted(self.best(10), key=lambda record: record.sampled.trial)
         return records if newest is None else records[-newest:]
 
+    def failed(self, newest: int | None = None) -> list[TrialRecord]:  # noqa: ARG002
+        """Not known."""
+        raise self._unknown("which trials failed is")
+
     def best(self, limit: int) -> list[TrialRecord]:
         """The ten trials of the highest rewards, without measurements, and all but the best without architecture."""
         records = [_record(trial) for trial in self.search.status.top_trials]

@@ -38,8 +38,7 @@ def trials(
         if best:
             records = results.best(limit or 1_000_000)
         elif failed:
-            records = [record for record in results.trials() if record.state == "Failed"]
-            records = records[-limit:] if limit else records
+            records = results.failed(limit)
         else:
             records = results.trials(limit)
         write_trials(records, results.search, output)
