@@ -114,8 +114,10 @@ def values_of(name: str, label: str, metric: str, *, many: bool = True, pattern:
     return variable.multi(True).include_all(True).all_value(pattern).current(everything)
 
 
-NAMESPACE = values_of("namespace", "Namespace", "nas_search_info")
-SEARCH = values_of("search", "Search", 'nas_search_info{namespace=~"$namespace"}')
+# Also searches that the operator alone knows, because their controllers say nothing.
+_KNOWN = '__name__=~"nas_search_info|nas_search_condition"'
+NAMESPACE = values_of("namespace", "Namespace", f"{{{_KNOWN}}}")
+SEARCH = values_of("search", "Search", f'{{{_KNOWN}, namespace=~"$namespace"}}')
 NAMESPACE_OF_CONDITIONS = values_of("namespace", "Namespace", "nas_search_condition")
 POOL = values_of("pool", "Pool", 'nas_workers{namespace=~"$namespace", search=~"$search", pool!=""}', pattern=".+")
 PRICE = (

@@ -6,7 +6,7 @@ from tools.dashboards import colours
 from tools.dashboards.board import NAMESPACE, PRICE, SEARCH, Row, board
 from tools.dashboards.colours import BAD, GOOD, WARNING, ZERO_IS_GOOD
 from tools.dashboards.panels import Series, areas, bars, lines, stat_panel, timeline
-from tools.dashboards.queries import FINISHED, PRESENT, SEARCHES, hours, per_hour
+from tools.dashboards.queries import FINISHED, PRESENT, SEARCHES, TRAINING, hours, per_hour
 from tools.dashboards.tables import Column, table_of
 
 _BY = "namespace, search"
@@ -22,7 +22,7 @@ _WANTED, _ALIVE = (
 )
 _MISSING = f"clamp_min({_WANTED} - {_ALIVE}, 0)"
 _THERE = f"nas_workers{{{SEARCHES}, {PRESENT}}}"
-_TRAINING = f'nas_workers{{{SEARCHES}, state=~"busy|draining"}}'
+_TRAINING = f"nas_workers{{{SEARCHES}, {TRAINING}}}"
 _TO_SEARCH = (
     "Open this search",
     "/d/kubenas-search?var-datasource=${datasource}&var-namespace=${__data.fields.namespace}"
@@ -53,7 +53,7 @@ _NOW = Row(
         stat_panel(
             "Workers that train",
             "Of the workers that are there, the share that trains an architecture. The others hold their devices idle.",
-            f'sum(nas_workers{{{SEARCHES}, state="busy"}}) / sum(nas_workers{{{SEARCHES}, {PRESENT}}})',
+            f"sum(nas_workers{{{SEARCHES}, {TRAINING}}}) / sum(nas_workers{{{SEARCHES}, {PRESENT}}})",
             "percentunit",
             steps=((None, BAD), (0.5, WARNING), (0.8, GOOD)),
             decimals=0,
@@ -124,7 +124,7 @@ _SEARCHES = Row(
                 "percentunit",
                 steps=((None, GOOD), (0.2, WARNING), (0.5, BAD)),
             ),
-            Column(f'sum by ({_BY}) (nas_workers{{{SEARCHES}, state="busy"}})', "Training"),
+            Column(f"sum by ({_BY}) (nas_workers{{{SEARCHES}, {TRAINING}}})", "Training"),
             Column(f"sum by ({_BY}) (nas_workers{{{SEARCHES}, {PRESENT}}})", "Workers"),
             Column(f"max by ({_BY}) (nas_search_device_seconds{{{SEARCHES}}}) / 3600", "Device hours", "h", decimals=1),
             links={"search": _TO_SEARCH},
@@ -193,7 +193,7 @@ _USE = Row(
             "Share of the workers there that train.",
             "percentunit",
             Series(
-                f'sum by (namespace) (nas_workers{{{SEARCHES}, state="busy"}})'
+                f"sum by (namespace) (nas_workers{{{SEARCHES}, {TRAINING}}})"
                 f" / sum by (namespace) (nas_workers{{{SEARCHES}, {PRESENT}}})",
                 "{{namespace}}",
             ),

@@ -6,13 +6,13 @@ from tools.dashboards import colours
 from tools.dashboards.board import NAMESPACE, POOL, PRICE, SEARCH, Row, board
 from tools.dashboards.colours import BAD, GOOD, WARNING
 from tools.dashboards.panels import Series, areas, bars, lines, stat_panel
-from tools.dashboards.queries import POOLS, PRESENT, SEARCHES, hours, mean, quantile
+from tools.dashboards.queries import POOLS, PRESENT, SEARCHES, TRAINING, hours, mean, quantile
 from tools.dashboards.tables import Column, table_of
 
 _BY = "namespace, search, pool"
 _NAME = "{{search}} / {{pool}}"
 _THERE = f"nas_workers{{{POOLS}, {PRESENT}}}"
-_TRAINING = f'nas_workers{{{POOLS}, state=~"busy|draining"}}'
+_TRAINING = f"nas_workers{{{POOLS}, {TRAINING}}}"
 _FINISHED = f"(increase(nas_trials_finished_total{{{POOLS}}}[$__range]))"
 
 
@@ -117,7 +117,7 @@ _BUSY = Row(
             "Share of the workers of a pool that train.",
             "percentunit",
             Series(
-                f'sum by ({_BY}) (nas_workers{{{POOLS}, state="busy"}}) / (sum by ({_BY}) ({_THERE}) > 0)',
+                f"sum by ({_BY}) (nas_workers{{{POOLS}, {TRAINING}}}) / (sum by ({_BY}) ({_THERE}) > 0)",
                 _NAME,
             ),
             maximum=1,

@@ -12,6 +12,8 @@ FINISHED = 'state=~"succeeded|failed|stopped_early"'
 """Selects trials that have their result."""
 PRESENT = 'state!="silent"'
 """Selects workers that are there."""
+TRAINING = 'state=~"busy|draining"'
+"""Selects workers that train: draining ones finish what they have."""
 
 
 def summed(by: str) -> str:

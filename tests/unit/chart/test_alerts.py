@@ -152,6 +152,8 @@ NORMAL = {
         condition("Suspended"): Gauge(0, 1),
         workers("alive"): Gauge(8, 0),
     },
+    "losses_of_a_search_that_is_suspended": {RUNNING: always(0), **LOST},
+    "divergence_of_a_search_that_has_ended": {RUNNING: always(0), **DIVERGES},
     "a_search_that_has_ended_and_its_controller_has_gone": {
         **gone(CONTROLLER),
         condition("ControllerAvailable"): Gauge(1, 0),

@@ -15,7 +15,9 @@ QUESTIONS = {
 }
 # Of two searches of one name, what there is after a day; the pool "" is that of what no worker did.
 COURSES = {
-    'nas_workers{namespace="a", search="s", pool="gpu", state="busy"}': "3+0x1440",
+    'nas_workers{namespace="a", search="s", pool="gpu", state="busy"}': "2+0x1440",
+    'nas_workers{namespace="a", search="s", pool="gpu", state="draining"}': "1+0x1440",
+    'nas_workers{namespace="a", search="s", pool="gpu", state="silent"}': "5+0x1440",
     'nas_workers{namespace="a", search="s", pool="gpu", state="idle"}': "1+0x1440",
     'nas_workers{namespace="a", search="s", pool="", state="busy"}': "0+0x1440",
     'nas_workers{namespace="b", search="s", pool="gpu", state="busy"}': "1+0x1440",
