@@ -51,7 +51,7 @@ def _log_result(name: str, record: TrialFinished | FinalTrainingFinished, fields
     fields |= {
         "lease": lease_id(record.lease) if record.lease is not None else None,
         "worker": record.worker,
-        "outcome": record.state.name.lower(),
+        "outcome": record.state.outcome,
         "reward": record.reward,
         "seconds": round(record.train_seconds, 3),
     }

@@ -36,6 +36,11 @@ class TrialState(StrEnum):
     FAILED = "Failed"
     STOPPED_EARLY = "StoppedEarly"
 
+    @property
+    def outcome(self) -> str:
+        """The name of a final state in metrics, logs and traces: `succeeded`, `failed` or `stopped_early`."""
+        return self.name.lower()
+
 
 @dataclass(frozen=True, slots=True)
 class Measurement:

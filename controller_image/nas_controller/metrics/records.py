@@ -20,11 +20,6 @@ from nas_controller.leases import pool_of
 from nas_controller.metrics.labels import FAILURES, NO_POOL, OTHER
 from nas_controller.metrics.search_metrics import SearchMetrics
 
-_OUTCOMES = {
-    TrialState.SUCCEEDED: "succeeded",
-    TrialState.FAILED: "failed",
-    TrialState.STOPPED_EARLY: "stopped_early",
-}
 # The last full trainings, which tell what a training takes: networks grow as a search goes on.
 _COMPARED = 100
 _READ = 1000
@@ -66,7 +61,7 @@ class RecordObserver:
                 self._count_trial(record)
             case FinalTrainingFinished():
                 pool = self._pool(record.lease)
-                metrics.final_trainings[pool, _OUTCOMES[record.state]].inc()
+                metrics.final_trainings[pool, record.state.outcome].inc()
                 metrics.device_seconds[pool, "final_training"].inc(record.device_seconds)
                 if record.lease is not None:
                     metrics.leases_ended[pool, "finished"].inc()
@@ -83,7 +78,7 @@ class RecordObserver:
             [twin] = self._journal.trials(after=record.replay_of - 1, limit=1)
             self._save("duplicates", twin.train_seconds)
             return
-        metrics.trials_finished[pool, _OUTCOMES[record.state]].inc()
+        metrics.trials_finished[pool, record.state.outcome].inc()
         if record.state is TrialState.FAILED:
             metrics.trial_failures[record.reason if record.reason in FAILURES else OTHER,].inc()
         if record.lease is None:

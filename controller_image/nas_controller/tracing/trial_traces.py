@@ -35,11 +35,6 @@ from nas_controller.leases import Lease, pool_of
 from nas_controller.tracing.derived_ids import DerivedIds
 
 _SEED = "traces"  # fact of the journal
-_OUTCOMES = {
-    TrialState.SUCCEEDED: "succeeded",
-    TrialState.FAILED: "failed",
-    TrialState.STOPPED_EARLY: "stopped_early",
-}
 _LOST = {
     "expired": "nothing was heard of the worker for as long as a lease lasts",
     "lost": "the worker, or its process of the trial, has gone",
@@ -173,7 +168,7 @@ class TrialTraces:
         trial = self._open.get(key)
         if trial is None:
             return
-        attributes: _Attributes = {tracing.OUTCOME: _OUTCOMES[record.state]}
+        attributes: _Attributes = {tracing.OUTCOME: record.state.outcome}
         if record.reward is not None:
             attributes[tracing.REWARD] = record.reward
         failed = record.state is TrialState.FAILED
