@@ -159,7 +159,7 @@ def test_an_address_that_is_taken_or_of_another_machine_is_refused(controller: C
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         assert refused(controller, address) == (
-            f"nas_controller: cannot serve metrics on {address}: Address already in use"
+            f"nas_controller: cannot serve metrics on {address}: Address already in use: choose another port"
         )
     assert "cannot serve metrics on 192.0.2.1:9464: " in refused(controller, "192.0.2.1:9464")
 

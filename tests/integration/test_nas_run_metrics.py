@@ -32,5 +32,5 @@ def test_an_address_that_is_taken_ends_it_before_it_has_begun(workplace: Workpla
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         done = workplace.run("--metrics", address)
     assert done.returncode == 2
-    assert f"cannot serve metrics on {address}: Address already in use" in done.stderr
+    assert f"cannot serve metrics on {address}: Address already in use: choose another port" in done.stderr
     assert workplace.finished() == []

@@ -9,6 +9,7 @@ import typer
 
 from nas_cli.cluster.kubeconfig import ClusterOptions
 from nas_cli.commands.which import called_by_kubectl, takes_cluster
+from nas_cli.completion import complete_search
 from nas_cli.failure import Failure
 from nas_cli.terminal import stderr
 from nas_cli.which_search import WhichSearch, open_search
@@ -34,6 +35,7 @@ def compare(
             help="State directories, or names of searches in a cluster. Those of one group are the same search with "
             "different seeds.",
             show_default=False,
+            autocompletion=complete_search,
         ),
     ],
     every: Annotated[

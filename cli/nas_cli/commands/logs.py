@@ -39,7 +39,9 @@ def logs(trial: Trial, *, which: WhichSearch) -> None:
     elif record.replay_of is not None:
         raise BadInput(f"{name} was not trained: trial {record.replay_of} is of the same network, see its log")
     else:
-        raise BadInput(f"there is no log of {name}: it is {record.state.value}")
+        raise BadInput(
+            f"there is no log of {name}: it is {record.state.value}. `nas trials` lists those that have been trained"
+        )
     sys.stdout.write(text)
 
 

@@ -1,5 +1,6 @@
 """Serves metrics over plain HTTP, in threads of their own."""
 
+import errno
 import re
 import socket
 from collections.abc import Iterator
@@ -38,7 +39,10 @@ def serving_metrics(registry: CollectorRegistry, address: str) -> Iterator[str]:
     try:
         server, _ = start_http_server(int(matched["port"]), host, registry)
     except OSError as error:
-        raise CannotServeMetricsError(f"cannot serve metrics on {address}: {error.strerror or error}") from error
+        what_to_do = ": choose another port" if error.errno == errno.EADDRINUSE else ""
+        raise CannotServeMetricsError(
+            f"cannot serve metrics on {address}: {error.strerror or error}{what_to_do}"
+        ) from error
     try:
         yield f"http://{matched['host'] or 'localhost'}:{server.server_port}/metrics"
     finally:
