@@ -430,6 +430,7 @@ def test_told_to_abandon_the_worker_kills_the_trial_and_says_nothing(trials: Tri
 def test_a_disk_that_is_full_costs_the_log_only(trials: Trials) -> None:
     number = trials.begin("trains") + 1
     log = trials.worker.directory / f"logs/trials/{number:06}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
     log.symlink_to("/dev/full")
     assert trials.run("writes_100_megabytes").outcome == pb.SUCCEEDED
     assert trials.number == number
