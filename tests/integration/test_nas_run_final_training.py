@@ -51,13 +51,9 @@ def write_own_task(workplace: Workplace) -> None:
     workplace.write_manifest(
         f"  trainer: {{task: 'own_task:train', parameters: {{width: 3, here: '{workplace.directory}'}}}}",
         "  reward: {metric: accuracy}",
-        "  controller: {lease: {duration: 3s}}",
         "  finalTraining: {epochs: 7, grid: {parameters: {width: [4, 5]}}}",
         trials=2,
     )
-    text = workplace.manifest.read_text().splitlines(keepends=True)
-    first = next(i for i, line in enumerate(text) if line.startswith("  controller:"))
-    workplace.manifest.write_text("".join(text[:first] + text[first + 1 :]))
 
 
 def test_the_best_are_trained_to_the_end_and_their_test_figures_and_weights_can_be_had(workplace: Workplace) -> None:

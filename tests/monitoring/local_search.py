@@ -16,8 +16,6 @@ def running_search(directory: Path) -> Iterator[str]:
     """
     workplace = Workplace(directory)
     workplace.write_manifest(
-        # Its sixteen networks are trained in seconds: a search that replayed them would end while the tests go on.
-        "  controller: {duplicates: Train, policy: {hiddenSize: 8}, parallelism: {batchSize: 2, parameterShards: 2}}",
         "  trainer: {epochs: 1, dataset: {path: digits}}",
         "  budget: {maxTrials: 100000, maxDuration: 1h}",
     )
