@@ -23,6 +23,7 @@ SPEC = f"""\
   searchSpace:
     convNet: {{layers: {{initial: 2, increment: 1, every: 8, max: 3}}}}
   controller:
+    duplicates: Train
     policy: {{hiddenSize: 8}}
     parallelism: {{batchSize: 4, parameterShards: 3}}
     algorithm: {{reinforce: {{learningRate: 0.01}}}}

@@ -32,6 +32,7 @@ spec:
       filterWidths: [1, 3]
       filters: [4, 8]
   controller:
+    duplicates: Train
     parallelism: {batchSize: 2}
   trainer:
     epochs: 1

@@ -17,6 +17,7 @@ from tests.integration.trial_client import Client
 SPEC = """\
   searchSpace: {convNet: {layers: {initial: 2, max: 2}}}
   controller:
+    duplicates: Train
     parallelism: {batchSize: 4}
     lease: {duration: LEASE, maxAttempts: 2}
   budget: {maxTrials: 12}"""

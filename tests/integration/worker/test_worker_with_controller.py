@@ -19,6 +19,7 @@ SPEC = f"""\
   searchSpace:
     convNet: {{layers: {{initial: 2, increment: 0}}, filters: [4, 8]}}
   controller:
+    duplicates: Train
     parallelism: {{batchSize: 2}}
     lease: {{duration: 3s}}
   reward: {{metric: score, exponent: 1}}
