@@ -145,16 +145,13 @@ with open("/claim/ballast", "wb", buffering=0) as file:
     except OSError as error:
         assert error.errno == errno.ENOSPC, error
 """
-        self.run_on_claim(self.journal, fill, name=f"fill-{self.name}")
+        self.run_on_claim(names.journal_claim_name(self.name), fill, name=f"fill-{self.name}")
 
     def make_room_for_journal(self) -> None:
         """Takes away what `fill_journal` has left there."""
-        self.run_on_claim(self.journal, "import os; os.remove('/claim/ballast')", name=f"make-room-{self.name}")
-
-    @property
-    def journal(self) -> str:
-        """The claim of the journal."""
-        return f"journal-{names.controller_name(self.name)}-0"
+        self.run_on_claim(
+            names.journal_claim_name(self.name), "import os; os.remove('/claim/ballast')", name=f"make-room-{self.name}"
+        )
 
     def end_after(self, more: int) -> int:
         """Edits the budget, so that the search ends when so many more trials have finished. Returns its trials then."""

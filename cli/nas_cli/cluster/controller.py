@@ -2,8 +2,9 @@
 
 import base64
 import binascii
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TypeVar
 
 import grpc
@@ -110,14 +111,11 @@ class Controller:
             ControllerUnreachable: it does not answer.
             TooOld: it does not tell them.
         """
-        page = self._updates(after)
-        while page:
-            yield from page
-            page = self._updates(page[-1].version)
-
-    def _updates(self, after: int) -> list[pb.Update]:
-        request = pb.ListUpdatesRequest(after_version=after)
-        return list(self._call(lambda: self._stub.ListUpdates(request, timeout=_ANSWER)).updates)
+        return self._pages(
+            lambda after: self._stub.ListUpdates(pb.ListUpdatesRequest(after_version=after), timeout=_ANSWER).updates,
+            lambda update: update.version,
+            after,
+        )
 
     def leases(self) -> Iterator[pb.LeaseSpan]:
         """All leases, by trial, and of a trial in the order in which they were granted.
@@ -126,14 +124,10 @@ class Controller:
             ControllerUnreachable: it does not answer.
             TooOld: it does not tell them.
         """
-        page = self._leases(0)
-        while page:
-            yield from page
-            page = self._leases(page[-1].trial_id)
-
-    def _leases(self, after: int) -> list[pb.LeaseSpan]:
-        request = pb.ListLeasesRequest(after_trial_id=after)
-        return list(self._call(lambda: self._stub.ListLeases(request, timeout=_ANSWER)).leases)
+        return self._pages(
+            lambda after: self._stub.ListLeases(pb.ListLeasesRequest(after_trial_id=after), timeout=_ANSWER).leases,
+            lambda span: span.trial_id,
+        )
 
     def final_trainings(self) -> Iterator[pb.PlannedTraining]:
         """The trainings of the second stage, by number.
@@ -142,14 +136,14 @@ class Controller:
             ControllerUnreachable: it does not answer.
             TooOld: it does not tell them.
         """
-        page = self._final_trainings(0)
-        while page:
-            yield from page
-            page = self._final_trainings(page[-1].training)
-
-    def _final_trainings(self, after: int) -> list[pb.PlannedTraining]:
-        request = pb.ListFinalTrainingsRequest(after_training=after)
-        return list(self._call(lambda: self._stub.ListFinalTrainings(request, timeout=_ANSWER)).trainings)
+        return self._pages(
+            lambda after: (
+                self._stub.ListFinalTrainings(
+                    pb.ListFinalTrainingsRequest(after_training=after), timeout=_ANSWER
+                ).trainings
+            ),
+            lambda training: training.training,
+        )
 
     def finished(self, after: int) -> list[pb.Trial]:
         """The trials that have finished, in that order, those with a sequence greater than `after`.
@@ -172,6 +166,14 @@ class Controller:
 
     def _list(self, request: pb.ListTrialsRequest) -> list[pb.Trial]:
         return list(self._call(lambda: self._stub.ListTrials(request, timeout=_ANSWER)).trials)
+
+    def _pages(
+        self, page_after: Callable[[int], Iterable[T]], number_of: Callable[[T], int], after: int = 0
+    ) -> Iterator[T]:
+        """All that comes after a number, page by page, until one is empty."""
+        while page := list(self._call(partial(page_after, after))):
+            yield from page
+            after = number_of(page[-1])
 
     def _call(self, call: Callable[[], T]) -> T:
         try:
