@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from nas_controller.journal.journal import Measurement, TrialState
 
+NOT_PROMOTED = "NotPromoted"
+"""Reason of a trial that had a cheap first training alone."""
+
 
 @dataclass(frozen=True, slots=True)
 class TrialResult:

@@ -32,12 +32,12 @@ from nas_controller.ledger import Batch, Ledger, OpenTrial
 from nas_controller.progress import Progress
 from nas_controller.recovery import open_batches
 from nas_controller.reward import with_reward
-from nas_controller.trial_result import TrialResult, all_workers_lost
+from nas_controller.trial_result import NOT_PROMOTED, TrialResult, all_workers_lost
 from nas_controller.twins import Twins
 
 logger = logging.getLogger(__name__)
 
-_NOT_PROMOTED = "its first training was not among the best: it is not trained in full (controller.lowFidelity)"
+_NOT_IN_FULL = "its first training was not among the best: it is not trained in full (controller.lowFidelity)"
 
 
 class Trials:
@@ -200,7 +200,7 @@ class Trials:
                     return self._journal.write(first)
                 assert self._firsts is not None
                 records.append(first)
-                result = replace(result, state=TrialState.STOPPED_EARLY, reason="NotPromoted", message=_NOT_PROMOTED)
+                result = replace(result, state=TrialState.STOPPED_EARLY, reason=NOT_PROMOTED, message=_NOT_IN_FULL)
                 reward = self._firsts.reward_without_full(reward)
         elif self._stopping is not None:
             if result.state is TrialState.STOPPED_EARLY:

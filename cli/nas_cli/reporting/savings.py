@@ -4,9 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nas_controller.journal.journal import TrialRecord, TrialState
-
-NOT_PROMOTED = "NotPromoted"
-"""Reason of a trial that had a cheap first training alone."""
+from nas_controller.trial_result import NOT_PROMOTED
 
 
 @dataclass(frozen=True, slots=True)

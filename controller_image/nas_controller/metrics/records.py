@@ -19,6 +19,7 @@ from nas_controller.journal.journal import (
 from nas_controller.leases import pool_of
 from nas_controller.metrics.labels import FAILURES, NO_POOL, OTHER
 from nas_controller.metrics.search_metrics import SearchMetrics
+from nas_controller.trial_result import NOT_PROMOTED
 
 # The last full trainings, which tell what a training takes: networks grow as a search goes on.
 _COMPARED = 100
@@ -90,7 +91,7 @@ class RecordObserver:
             metrics.reward.observe(record.reward)
             self._full_seconds.append(record.train_seconds)
         elif record.state is TrialState.STOPPED_EARLY:
-            by = "low_fidelity" if record.reason == "NotPromoted" else "early_stopping"
+            by = "low_fidelity" if record.reason == NOT_PROMOTED else "early_stopping"
             full = fmean(self._full_seconds) if self._full_seconds else 0.0
             self._save(by, max(0.0, full - record.train_seconds))
 
