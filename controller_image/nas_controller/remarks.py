@@ -1,10 +1,10 @@
 """What a person should know of a search beside its figures."""
 
-from nas_controller import equal_rewards
+from nas_controller import equal_rewards, failed_reward
 from nas_controller.early_stopping import REMARK
 from nas_controller.journal.journal import JournalReader
 
-_FACTS = {"early stopping": REMARK, "rewards": equal_rewards.FACT}
+_FACTS = {"early stopping": REMARK, "rewards": equal_rewards.FACT, "failed trials": failed_reward.FACT}
 
 
 def remarks(journal: JournalReader) -> dict[str, str]:

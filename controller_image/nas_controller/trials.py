@@ -8,9 +8,10 @@ from dataclasses import replace
 
 from nas_api.spec import NASSearchSpec
 
-from nas_controller import equal_rewards
+from nas_controller import equal_rewards, failed_reward
 from nas_controller.early_stopping import REMARK, SPARED, build_early_stopping
 from nas_controller.equal_rewards import EqualRewards
+from nas_controller.failed_reward import FailedReward
 from nas_controller.first_trainings import FirstTrainings
 from nas_controller.journal.journal import (
     FactLearned,
@@ -65,6 +66,7 @@ class Trials:
         results = journal.trained_results()
         self._twins = Twins(self.ledger, results) if replays else None
         self._equal_rewards = EqualRewards(spec, results)
+        self._failed_reward = FailedReward(spec.reward, results)
         self._stopping = build_early_stopping(spec)
         low = spec.controller.low_fidelity
         self._firsts = FirstTrainings(low, journal.first_trainings()) if low.enabled else None
@@ -216,7 +218,7 @@ class Trials:
             )
         records.append(self._record(trial, lease, worker, result, reward))
         if result.state is TrialState.SUCCEEDED:
-            records += self._told_apart(trial.sampled.trial, reward)
+            records += self._remark_on(trial.sampled.trial, reward)
         if self._twins is not None:
             records += self._replay(self._twins.finish(trial, result.state, reward))
         return self._journal.write(*records)
@@ -232,16 +234,18 @@ class Trials:
             number, lease, reward, promoted, result.train_seconds, result.device_seconds, at=time.time()
         )
 
-    def _told_apart(self, trial: int, reward: float) -> list[FactLearned]:
-        """Says so when rewards begin to be equal. Returns what is to be written down."""
-        remark = self._equal_rewards.add(trial, reward)
-        if remark is None:
-            return []
-        if remark:
-            logger.warning("rewards: %s", remark)
-        else:
-            logger.info("rewards: they differ again, since trial %d", trial)
-        return [FactLearned(equal_rewards.FACT, remark)]
+    def _remark_on(self, trial: int, reward: float) -> list[FactLearned]:
+        """Says so when rewards begin to be equal, or are worse than failing. Returns what is to be written down."""
+        remarks = {
+            equal_rewards.FACT: self._equal_rewards.add(trial, reward),
+            failed_reward.FACT: self._failed_reward.add(trial, reward),
+        }
+        for remark in remarks.values():
+            if remark:
+                logger.warning("rewards: %s", remark)
+            elif remark is not None:
+                logger.info("rewards: they differ again, since trial %d", trial)
+        return [FactLearned(fact, remark) for fact, remark in remarks.items() if remark is not None]
 
     def _replay(self, trials: Sequence[OpenTrial]) -> list[TrialFinished]:
         """Finishes trials with the results of their twins. Returns what is to be written down."""
