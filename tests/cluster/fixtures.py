@@ -29,7 +29,7 @@ def namespace_for(cluster: Cluster, test: str, *, wait: bool) -> Iterator[str]:
     name = namespace_name(test)
     cluster.kubectl("create", "namespace", name)
     yield name
-    cluster.kubectl("delete", "namespace", name, f"--wait={str(wait).lower()}", timeout=180)
+    cluster.kubectl("delete", "namespace", name, f"--wait={str(wait).lower()}")
 
 
 def namespace_name(test: str) -> str:

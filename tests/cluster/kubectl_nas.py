@@ -21,7 +21,7 @@ def kubectl_nas(cluster: Cluster, namespace: str) -> Run:
         if kubeconfig is not None:
             environment["KUBECONFIG"] = str(kubeconfig)
         command = [str(cluster.programs.path("kubectl")), "nas", *arguments, "--namespace", namespace]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=600)
 
     return run
 

@@ -43,7 +43,7 @@ class Installation:
 
     def install(self, tag: str = TAG) -> None:
         """Installs or upgrades the operator, and waits until it is ready."""
-        self._helm("upgrade", "--install", "--create-namespace", "--wait", "--timeout=180s", f"--set=images.tag={tag}")
+        self._helm("upgrade", "--install", "--create-namespace", "--wait", "--timeout=600s", f"--set=images.tag={tag}")
 
     def pod_monitors(self) -> list[dict[str, Any]]:
         """Those that the chart has for the Prometheus operator. They are not installed: it is not there."""
@@ -62,7 +62,8 @@ class Installation:
         else:  # kind's volumes, and those of others, may come from no CSI driver
             settings += ["--set=settings.storageAccessMode=ReadWriteOnce"]
         chart = ROOT / "helm" / "nas-operator"
-        return self.cluster.helm(command, self.release, chart, "--namespace", self.namespace, *options, *settings)
+        where = ("--namespace", self.namespace)
+        return self.cluster.helm(command, self.release, chart, *where, *options, *settings, timeout=660)
 
     def uninstall(self) -> None:
         """Takes everything away."""
@@ -84,14 +85,16 @@ class Installation:
         pods = ["--namespace", self.namespace, "delete", "pods", "-l", "app.kubernetes.io/name=nas-operator"]
         self.cluster.kubectl(*pods, "--force", "--grace-period=0")
         rollout = ["--namespace", self.namespace, "rollout", "status", f"deployment/{self.deployment}"]
-        self.cluster.kubectl(*rollout, "--timeout=120s")
+        self.cluster.kubectl(*rollout, "--timeout=600s", timeout=660)
 
     @contextmanager
     def upgraded(self) -> Iterator[None]:
         """The next version of the operator, and at the end this one again."""
         self.install(NEXT_TAG)
-        yield
-        self.install(TAG)
+        try:
+            yield
+        finally:
+            self.install(TAG)
 
 
 def build_images(tag: str, *arguments: str) -> None:

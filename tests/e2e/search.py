@@ -20,6 +20,7 @@ Object = dict[str, Any]
 _T = TypeVar("_T")
 
 PORT = 50051
+PATIENCE = 600.0  # seconds; only a test that fails waits so long
 
 
 def quick_search(
@@ -100,7 +101,7 @@ class Search:
     def scale(self, pool: str, replicas: int) -> None:
         """Scales a pool, as soon as it is there."""
         name = names.pool_name(self.name, pool)
-        self.wait(lambda: self.get("naspool", name), f"pool {pool}", 60)
+        self.wait(lambda: self.get("naspool", name), f"pool {pool}")
         self.kubectl("scale", "naspool", name, f"--replicas={replicas}")
 
     def run_on_claim(self, claim: str, code: str, *, name: str, image: str = "") -> None:
@@ -132,7 +133,8 @@ class Search:
             },
         }
         self.cluster.apply(pod, namespace=self.namespace)
-        self.kubectl("wait", "pod", name, "--for=jsonpath={.status.phase}=Succeeded", "--timeout=120s")
+        succeeded = ("--for=jsonpath={.status.phase}=Succeeded", f"--timeout={PATIENCE:.0f}s")
+        self.kubectl("wait", "pod", name, *succeeded, timeout=2 * PATIENCE)
 
     def fill_journal(self) -> None:
         """Leaves no room on the volume of the journal, which has to be of the storage class `limited`."""
@@ -154,7 +156,10 @@ with open("/claim/ballast", "wb", buffering=0) as file:
         )
 
     def end_after(self, more: int) -> int:
-        """Edits the budget, so that the search ends when so many more trials have finished. Returns its trials then."""
+        """Edits the budget, so that the search ends when so many more trials have finished. Returns its trials then.
+
+        More of them, if they have finished before the controller, which is started anew, reads it.
+        """
         trials = self.summary().trials_finished + more
         self.patch({"spec": {"budget": {"maxTrials": trials}}})
         return trials
@@ -192,7 +197,9 @@ with open("/claim/ballast", "wb", buffering=0) as file:
             and pool in (None, pod["metadata"]["labels"][names.POOL_LABEL])
         }
 
-    def wait_for_condition(self, kind: str, status: str = "True", *, reason: str = "", timeout: float = 180) -> Object:
+    def wait_for_condition(
+        self, kind: str, status: str = "True", *, reason: str = "", timeout: float = PATIENCE
+    ) -> Object:
         """Waits until a condition has a status, and a reason if one is given."""
 
         def there() -> Object | None:
@@ -204,7 +211,7 @@ with open("/claim/ballast", "wb", buffering=0) as file:
 
         return self.wait(there, f"{kind}={status} {reason}", timeout)
 
-    def wait_for_workers(self, number: int, pool: str | None = None, timeout: float = 180) -> dict[str, str]:
+    def wait_for_workers(self, number: int, pool: str | None = None) -> dict[str, str]:
         """Waits until so many workers run and their controller knows them all."""
 
         def there() -> dict[str, str] | None:
@@ -212,21 +219,21 @@ with open("/claim/ballast", "wb", buffering=0) as file:
             known = {worker.worker_id for worker in self.summary().workers if worker.alive and not worker.draining}
             return running if len(running) == number and running.keys() <= known else None
 
-        return self.wait(there, f"{number} workers of {pool or 'all pools'}", timeout)
+        return self.wait(there, f"{number} workers of {pool or 'all pools'}")
 
-    def wait_for_trials(self, finished: int, timeout: float = 300) -> int:
+    def wait_for_trials(self, finished: int) -> int:
         """Waits until so many trials have finished. Returns how many have."""
 
         def there() -> int:
             now = self.status().get("trials", {}).get("finished", 0)
             return now if now >= finished else 0
 
-        return self.wait(there, f"{finished} finished trials", timeout)
+        return self.wait(there, f"{finished} finished trials")
 
-    def wait_until_gone(self, timeout: float = 180) -> None:
+    def wait_until_gone(self) -> None:
         """Waits until nothing that the operator made for it is there any more."""
         kinds = "nassearches,naspools,statefulsets,services,jobs,pods,configmaps,secrets,networkpolicies"
-        self.wait(lambda: not self.owned(kinds), "nothing left", timeout)
+        self.wait(lambda: not self.owned(kinds), "nothing left")
 
     # What its controller says. --------------------------------------------------------------------------------------
 
@@ -287,7 +294,7 @@ with open("/claim/ballast", "wb", buffering=0) as file:
             process.kill()
             process.communicate()
 
-    def wait(self, condition: Callable[[], _T | None], what: str, timeout: float) -> _T:
+    def wait(self, condition: Callable[[], _T | None], what: str, timeout: float = PATIENCE) -> _T:
         """Waits until a condition gives something true. A controller that cannot be reached is worth waiting for."""
         last: Exception | None = None
 
@@ -314,11 +321,11 @@ def assert_counted_once(search: Search, budget: int) -> None:
 
     Its workers are gone: what one of them trained when the budget was spent counts as well, if it was done.
     """
-    search.wait(lambda: not search.workers(), "no worker", 120)
+    search.wait(lambda: not search.workers(), "no worker")
     summary, finished = search.summary(), [trial for trial in search.trials() if trial.sequence]
     trials = summary.trials_finished
     assert trials >= budget, f"{trials} trials, and a budget of {budget}"
     assert sorted(trial.sequence for trial in finished) == list(range(1, trials + 1))
     assert len({trial.trial_id for trial in finished}) == trials
     assert summary.trials_succeeded + summary.trials_failed + summary.trials_stopped_early == trials
-    search.wait(lambda: search.status()["trials"]["finished"] == trials, "the number of trials in the status", 60)
+    search.wait(lambda: search.status()["trials"]["finished"] == trials, "the number of trials in the status")

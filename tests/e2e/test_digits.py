@@ -113,7 +113,7 @@ def test_the_configuration_that_the_documentation_has_finds_the_same_pods(
             assert job.pop("kubernetes_sd_configs") == [{"role": "pod"}]
             job["http_sd_configs"] = [{"url": discovery}]
         with running_prometheus(tmp_path, discovering=jobs) as another:
-            digits.wait(lambda: all(map(another.instant, asked)), "scrapes of controller and operator", 120)
+            digits.wait(lambda: all(map(another.instant, asked)), "scrapes of controller and operator")
             assert {series.labels["job"] for series in another.instant("up")} == {job["job_name"] for job in jobs}
 
 
@@ -154,7 +154,7 @@ def test_it_ends_with_a_best_architecture_that_trains(digits: Run, tmp_path: Pat
     )
 
     # Its workers have gone by themselves; what can be asked stays.
-    digits.wait(lambda: not digits.owned("jobs,pods", "worker"), "no workers", 60)
+    digits.wait(lambda: not digits.owned("jobs,pods", "worker"), "no workers")
     header, row = digits.kubectl("get", "nassearch", "digits").splitlines()
     assert header.split() == ["NAME", "STATE", "SUCCEEDED", "TRIALS", "OF", "BEST", "WORKERS", "WANTED", "AGE"]
     columns = row.split()

@@ -18,7 +18,7 @@ def test_the_best_are_trained_to_the_end_and_their_weights_can_be_copied_and_exp
     search = Search(cluster, namespace)
     manifest = quick_search(trials=4, finalTraining={"top": 2, "epochs": 3, "grid": {"learningRate": [0.1, 0.05]}})
     search.apply(manifest)
-    search.wait_for_condition("Succeeded", timeout=300)
+    search.wait_for_condition("Succeeded")
 
     assert_counted_once(search, 4)
     final = search.status()["finalTraining"]

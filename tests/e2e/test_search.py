@@ -2,7 +2,7 @@
 
 from tests.cluster.cluster import Cluster
 from tests.e2e.installation import Installation
-from tests.e2e.search import Search, quick_search
+from tests.e2e.search import PATIENCE, Search, quick_search
 
 
 def test_an_installation_is_found_well_by_its_own_test(operator: Installation) -> None:
@@ -24,4 +24,4 @@ def test_a_deleted_search_leaves_its_journal_unless_it_says_otherwise(
         claims = cluster.kubectl_json("--namespace", namespace, "get", "persistentvolumeclaims")["items"]
         return [claim["metadata"]["name"] for claim in claims] == ["journal-kept-controller-0"]
 
-    cluster.wait_for(left, "one volume to be left")
+    cluster.wait_for(left, "one volume to be left", PATIENCE)
