@@ -14,7 +14,7 @@ from tests.e2e.search import Search, assert_counted_once, quick_search
 
 @pytest.fixture
 def other_namespace(cluster: Cluster) -> Iterator[str]:
-    with namespace_for(cluster, "other", wait=False) as name:
+    with namespace_for(cluster, "other", wait=True) as name:
         yield name
 
 
