@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import socket
 import sys
 import time
 from dataclasses import dataclass, field
@@ -41,12 +42,17 @@ class ControllerProcess:
     search: str = "default/test"
     authority: CertificateAuthority = field(init=False)
     process: BaseProcess | None = None
-    listen: str = "127.0.0.1:0"
+    listen: str = field(init=False)
     state: Path | None = None  # None: the directory
     metrics: str | None = None  # where it serves them
     environment: dict[str, str] = field(default_factory=dict)  # beside that of the tests
 
     def __post_init__(self) -> None:
+        # A socket that is bound and never listens: nobody else is given the port while the controller is away.
+        self._port = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self._port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._port.bind(("127.0.0.1", 0))
+        self.listen = f"127.0.0.1:{self._port.getsockname()[1]}"
         self.authority = CertificateAuthority.create(self.search, timedelta(days=1))
         self.issue("server", Identity(self.search, "controller"))
         self.issue("worker", Identity(self.search, "pool", "default"))
@@ -86,7 +92,7 @@ class ControllerProcess:
         while not address.exists():
             self.process.join(0.01)
             assert self.process.is_alive(), f"the controller ended: {self.log.read_text()}"
-        self.listen = address.read_text()
+        assert address.read_text() == self.listen
 
     @property
     def log(self) -> Path:
