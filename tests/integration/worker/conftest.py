@@ -28,7 +28,7 @@ from nas_api.rpc import trials_pb2 as pb
 from nas_api.rpc import trials_pb2_grpc
 
 SEARCH = "default/worker-test"
-PATIENCE = 90.0
+PATIENCE = 240.0
 ARCHITECTURE = ConvNet(layers=(Layer(operation=Convolution(filter_height=3, filter_width=3, filters=4)),)).to_json()
 
 

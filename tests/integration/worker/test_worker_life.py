@@ -226,8 +226,11 @@ def test_a_call_that_fails_for_the_moment_is_repeated(
 ) -> None:
     controller = worker_of_many_tests
     controller.fail_next[method] = [code] * 2
-    trial = controller.assign(seed=1)
-    assert controller.result_of(trial).outcome == pb.SUCCEEDED
+    trial = controller.assign(seed=LONG if method == "Report" else 0)
+    if method == "Report":  # that is called while a trial trains
+        controller.wait_until(lambda: controller.measured(trial), "a report is answered")
+        controller.actions[trial] = pb.ReportReply.STOP_EARLY
+    assert controller.result_of(trial).outcome == (pb.STOPPED_EARLY if method == "Report" else pb.SUCCEEDED)
     if method == "Register":  # that is called again only when the connection was lost
         controller.fail_next["Lease"] = [code]
         assert controller.result_of(controller.assign()).outcome == pb.SUCCEEDED
