@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-PATIENCE = 60.0
+PATIENCE = 180.0
 _UNSHARE = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
 
 

@@ -13,7 +13,7 @@ from nas_api.rpc import trials_pb2_grpc as rpc
 from tests.integration.controller_process import ControllerProcess
 
 SPEC = "  searchSpace: {convNet: {layers: {initial: 2, max: 2}}}"
-PATIENCE = 60.0
+PATIENCE = 180.0
 
 
 @pytest.fixture

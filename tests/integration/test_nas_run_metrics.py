@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.nas_program import Workplace
+from tests.integration.nas_program import Workplace, wait_until
 from tests.integration.prometheus_text import scrape, value
 
 
@@ -21,8 +21,11 @@ def workplace(tmp_path: Path) -> Iterator[Workplace]:
 def test_a_local_run_serves_its_metrics(workplace: Workplace) -> None:
     program = workplace.start("--metrics", "127.0.0.1:0")
     workplace.wait_for_trials(2, program)
-    text = scrape(workplace.metrics_url())
-    assert value(text, "nas_trials_finished_total", search="tiny", namespace="default") >= 2
+    url = workplace.metrics_url()
+    # Counted a moment after they are in the journal.
+    wait_until(
+        lambda: value(scrape(url), "nas_trials_finished_total", search="tiny", namespace="default") >= 2, "the count"
+    )
     program.interrupt()
     assert program.wait() == 130
 

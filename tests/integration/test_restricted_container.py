@@ -22,7 +22,7 @@ SPEC = """\
   trainer: {epochs: 1}
   budget: {maxTrials: 3}
 """
-PATIENCE = 90.0
+PATIENCE = 240.0
 
 
 class Container:

@@ -13,7 +13,7 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_serv
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-PATIENCE = 60.0  # seconds; only a test that fails waits so long
+PATIENCE = 180.0  # seconds; only a test that fails waits so long
 
 
 @dataclass(frozen=True)

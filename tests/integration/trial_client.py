@@ -9,6 +9,8 @@ from nas_api.rpc import trials_pb2_grpc as rpc
 
 from tests.integration.controller_process import ControllerProcess
 
+PATIENCE = 180.0  # seconds; only a test that fails waits so long
+
 
 class Client:
     """Calls a controller as a worker, and as an administrator."""
@@ -45,8 +47,8 @@ class Client:
         return self.search.ListTrials(request, timeout=20).trials[0]
 
     def wait_for_summary(self, condition: Callable[[pb.Summary], object]) -> pb.Summary:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE
         while not condition(summary := self.summary()):
-            assert time.monotonic() < deadline, f"not in 30 s: {summary}"
+            assert time.monotonic() < deadline, f"not in {PATIENCE} s: {summary}"
             time.sleep(0.05)
         return summary

@@ -89,7 +89,7 @@ def filled(query: str, values: Mapping[str, str]) -> str:
     return re.sub(r"\$(\w+)", lambda found: {**values, **_OF_TIME}[found[1]], query)
 
 
-def wait_for_data(prometheus: Prometheus, waiting: list[Query], timeout: float = 60) -> None:
+def wait_for_data(prometheus: Prometheus, waiting: list[Query], timeout: float = 180) -> None:
     """Waits until each query has found something.
 
     Args:

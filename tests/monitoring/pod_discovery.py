@@ -4,7 +4,7 @@ import json
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -29,8 +29,9 @@ def pod_discovery(cluster: Cluster) -> Iterator[str]:
             answer = json.dumps([target for pod in pods for target in targets(pod)]).encode()
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
-            self.end_headers()
-            self.wfile.write(answer)
+            with suppress(ConnectionError):  # it was ended while it waited
+                self.end_headers()
+                self.wfile.write(answer)
 
         def log_message(self, *_: object) -> None:
             """Says nothing."""

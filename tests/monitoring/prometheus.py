@@ -19,7 +19,7 @@ import yaml
 
 from tests.cluster.waiting import wait_for
 
-_PATIENCE = 60.0  # seconds; only a test that fails waits so long
+_PATIENCE = 180.0  # seconds; only a test that fails waits so long
 
 needs_prometheus = pytest.mark.skipif(
     shutil.which("prometheus") is None,

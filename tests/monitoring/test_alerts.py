@@ -246,13 +246,13 @@ def test_every_alert_fires_in_its_trouble_alone_and_clears_when_that_is_mended(
         trouble.begin()
     expected = {(trouble.name, alert) for trouble in troubles for alert in trouble.alerts}
 
-    wait_for(lambda: fired(prometheus) >= expected, f"the alerts {expected} to fire", 120)
+    wait_for(lambda: fired(prometheus) >= expected, f"the alerts {expected} to fire", 300)
     for (search, _), alert in firing(prometheus).items():
         assert f"default/{search}" in alert.annotations["summary"]
         assert not re.search(r"error expanding|%!|<no value>", alert.annotations["description"])
     for trouble in troubles:
         trouble.mend()
-    wait_for(lambda: not firing(prometheus), "all alerts to clear", 120)
+    wait_for(lambda: not firing(prometheus), "all alerts to clear", 300)
     assert fired(prometheus) == expected
     if len(troubles) < len(TROUBLES):
         pytest.skip("all is well, but no volume has filled: no permission to mount a small file system")
