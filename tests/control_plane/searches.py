@@ -93,6 +93,11 @@ class Namespace:
         conditions = self.status(search).get("conditions", ())
         return next((condition for condition in conditions if condition["type"] == type_), {})
 
+    def all_is_told(self, search: str = "digits") -> bool:
+        """Whether the status says what there is to say of simulated pods: workers run, and no controller answers."""
+        unreachable = "connection refused" in self.condition("ControllerAvailable", search).get("message", "")
+        return unreachable and self.condition("PoolsReady", search).get("status") == "True"
+
     def wait_for_workers(self, count: int, search: str = "digits") -> list[str]:
         """Waits until as many workers run as Jobs that there should be, and one controller. Returns the Jobs."""
 

@@ -1,5 +1,6 @@
 """An operator that ends, well or not, at any moment, and the one that comes after it."""
 
+import json
 import random
 import time
 from pathlib import Path
@@ -16,6 +17,7 @@ from tests.control_plane.operator_process import ACCOUNT, OperatorProcess, runni
 from tests.control_plane.request_counts import RequestCounts
 from tests.control_plane.searches import Namespace, digits
 
+LONG_AGO = "2026-01-01T00:00:00Z"
 ALL = "nassearches,naspools,statefulsets,services,jobs,pods,secrets,configmaps,networkpolicies,persistentvolumeclaims"
 
 
@@ -28,6 +30,18 @@ def wait_until_idle(operator: OperatorProcess) -> None:
         return len(rounds) >= 4 and all(line.endswith("nothing to do") for line in rounds[-4:])
 
     operator.cluster.wait_for(idle, "nothing to do", timeout=120)
+
+
+def wait_until_all_is_told(space: Namespace) -> None:
+    """Waits until the operator has said of the simulated pods all that there is to say.
+
+    Of a controller that cannot be asked it says so half a minute after that has begun, which would be sooner or later
+    in the test on one machine or another. So this one began long ago.
+    """
+    began = {"op": "replace", "path": "/status/containerStatuses/0/state/running/startedAt", "value": LONG_AGO}
+    patch = ("patch", "pod", "digits-controller-0", "--subresource=status", "--type=json", "-p", json.dumps([began]))
+    space.kubectl(*patch)
+    space.cluster.wait_for(space.all_is_told, "word of the workers and of the controller")
 
 
 def written_by_the_operator(space: Namespace) -> dict[str, Any]:
@@ -50,6 +64,7 @@ def test_a_restart_with_nothing_to_do_writes_nothing(space: Namespace, operator:
     requests = RequestCounts(space.cluster, space.name, ACCOUNT)
     space.apply(digits(replicas=10))
     space.wait_for_workers(10)
+    wait_until_all_is_told(space)
     wait_until_idle(operator)
     count, written = requests.writes(), written_by_the_operator(space)
     assert count > 20  # it counts
