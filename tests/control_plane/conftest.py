@@ -9,7 +9,7 @@ from tests.cluster.cluster import Cluster
 from tests.cluster.fixtures import namespace_for, pytest_runtest_makereport, pytest_terminal_summary
 from tests.cluster.kubectl_nas import Run, kubectl_nas
 from tests.cluster.lifecycle import temporary_control_plane
-from tests.control_plane.custom_resources import install_crds
+from tests.control_plane.custom_resources import GROUP, install_crds
 from tests.control_plane.operator_process import OperatorProcess, running_operator
 from tests.control_plane.rights import install_rights
 from tests.control_plane.searches import Namespace
@@ -88,3 +88,6 @@ def installed(cluster: Cluster, namespace: str) -> Iterator[None]:
     yield
     roles = cluster.kubectl("get", "clusterroles", "-o", "name").split()
     cluster.kubectl("delete", *(role for role in roles if role.partition("/")[2].startswith(namespace)))
+    # Kubernetes takes the rights out of its own roles a moment later. The next test must not take them for its own.
+    of_kubernetes = ("get", "clusterroles", "view", "edit", "admin", "-o", "yaml")
+    cluster.wait_for(lambda: GROUP not in cluster.kubectl(*of_kubernetes), "the rights of users to be gone")

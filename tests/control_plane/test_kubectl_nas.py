@@ -164,6 +164,7 @@ def test_watch_does_not_wait_for_who_may_not_forward_ports(
     reader = user_kubeconfig(space.cluster, space.name, "", tmp_path / "reader")
     space.kubectl("create", "role", "reader", "--verb=get,list", "--resource=nassearches.kubenas.dev,pods,secrets")
     space.kubectl("create", "rolebinding", "reader", "--role=reader", f"--serviceaccount={space.name}:user-nobody")
+    space.cluster.wait_for(lambda: nas("get", kubeconfig=reader).returncode == 0, "the rights of the role")
     line = failed(nas("watch", "digits", kubeconfig=reader), 1)
     assert "cannot be asked: you may not forward ports to pod digits-controller-0, which the role edit" in line
 

@@ -19,6 +19,13 @@ SELECTOR = "nodeSelector.kubenas\\.dev/simulated=true"
 
 
 @pytest.fixture
+def space(space: Namespace) -> Namespace:
+    """One with all that Kubernetes itself puts there a moment later, which must not look like a change."""
+    space.kubectl("wait", "--for=create", "--timeout=120s", "serviceaccount/default", "configmap/kube-root-ca.crt")
+    return space
+
+
+@pytest.fixture
 def with_operator(space: Namespace) -> Namespace:
     """A namespace with the chart's operator, which a simulated node says to run."""
     tolerations = f"tolerations={json.dumps([TOLERATION])}"
@@ -136,8 +143,14 @@ def test_who_may_edit_is_told_what_could_not_be_seen(
 ) -> None:
     editor = user_kubeconfig(with_operator.cluster, with_operator.name, "edit", tmp_path / "editor")
     file = write(manifest)
-    # Kubernetes adds the rights to its roles a moment after the chart's roles are there.
-    with_operator.cluster.wait_for(lambda: nas("get", kubeconfig=editor).returncode == 0, "the rights of edit")
+    # Kubernetes adds the rights to its roles a moment after the chart's roles are there, perhaps one after the other.
+    create = ("auth", "can-i", "create", "nassearches.kubenas.dev")
+    with_operator.cluster.wait_for(
+        lambda: (
+            nas("get", kubeconfig=editor).returncode == 0 and with_operator.kubectl(*create, "--kubeconfig", editor)
+        ),
+        "the rights of edit",
+    )
     ran = nas("preflight", file, "-o", "json", kubeconfig=editor)
     assert ran.returncode == 0, ran.stdout
     found = checks(ran)
