@@ -85,7 +85,7 @@ class Cluster:
         self.image_loader(archive)
 
     def add_gpu_nodes(self, count: int, gpus_per_node: int = 8) -> list[str]:
-        """Adds simulated nodes and waits until they are ready. Returns their names.
+        """Adds simulated nodes and waits until they take pods. Returns their names.
 
         Pods get there only if they tolerate the taint of `gpu_nodes.TOLERATION`, and can be sent there with
         `gpu_nodes.NODE_SELECTOR`. They run, without running anything, until they are deleted.
@@ -97,12 +97,11 @@ class Cluster:
         self.kubectl("create", "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": "List", "items": nodes}))
         names = [node["metadata"]["name"] for node in nodes]
         selector = ",".join(f"{key}={value}" for key, value in gpu_nodes.NODE_SELECTOR.items())
-        ready = '{range .items[*]}{.metadata.name}={.status.conditions[?(@.type=="Ready")].status} {end}'
 
         def all_ready() -> bool:
             self.processes.check()
-            states = self.kubectl("get", "nodes", "-l", selector, "-o", f"jsonpath={ready}").split()
-            return {f"{name}=True" for name in names} <= set(states)
+            found = self.kubectl_json("get", "nodes", "-l", selector)["items"]
+            return set(names) <= {node["metadata"]["name"] for node in found if gpu_nodes.takes_pods(node)}
 
         self.wait_for(all_ready, f"{count} simulated nodes to be ready", timeout=120)
         return names
@@ -124,7 +123,7 @@ class Cluster:
         patch = [{"op": "add", "path": path, "value": str(gpus)} for path in paths]
         self.kubectl("patch", "node", node, "--subresource=status", "--type=json", "-p", json.dumps(patch))
 
-    def wait_for(self, condition: Callable[[], _T | None], what: str, timeout: float = 60) -> _T:
+    def wait_for(self, condition: Callable[[], _T | None], what: str, timeout: float = waiting.PATIENCE) -> _T:
         """Waits until a condition gives something true, and returns that. See `waiting.wait_for`."""
         return waiting.wait_for(condition, what, timeout)
 

@@ -40,6 +40,13 @@ def new_nodes(number: int, gpus_per_node: int, taken: Container[str] = ()) -> li
     return [_node(name, gpus_per_node) for name in islice(names, number)]
 
 
+def takes_pods(node: dict[str, Any]) -> bool:
+    """Whether it is ready, and Kubernetes has taken away the taints of a node that was not, up to 5 s later."""
+    conditions = node["status"].get("conditions", ())
+    ready = any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
+    return ready and node["spec"].get("taints") == [TAINT]
+
+
 def _node(name: str, gpus: int) -> dict[str, Any]:
     resources = {"cpu": "192", "memory": "2Ti", "ephemeral-storage": "1Ti", "pods": "250", "nvidia.com/gpu": str(gpus)}
     labels = {

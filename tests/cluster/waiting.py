@@ -9,16 +9,17 @@ from tests.cluster.command import CommandError
 _T = TypeVar("_T")
 
 _INTERVAL = 0.1  # seconds between two looks
+PATIENCE = 120.0  # seconds; only a test that fails waits so long
 
 
-def wait_for(condition: Callable[[], _T | None], what: str, timeout: float = 60) -> _T:
+def wait_for(condition: Callable[[], _T | None], what: str, timeout: float = PATIENCE) -> _T:
     """Looks again and again until the condition gives something true, and returns that.
 
     A condition whose command fails, for example because an object is not there yet, is not met yet.
 
     Args:
         condition: What to look at.
-        what: What is waited for, as in "timed out after 60 s waiting for WHAT".
+        what: What is waited for, as in "timed out after 120 s waiting for WHAT".
         timeout: Seconds.
 
     Raises:

@@ -17,6 +17,13 @@ from tests.cluster.processes import Processes
 from tests.cluster.waiting import wait_for
 
 
+@pytest.fixture
+def namespace(control_plane: Cluster, namespace: str) -> str:
+    """One in which pods can be made: they need its service account, which comes a moment later."""
+    control_plane.kubectl("--namespace", namespace, "wait", "--for=create", "serviceaccount/default", "--timeout=120s")
+    return namespace
+
+
 def gpu_pod(name: str, gpus: int) -> dict[str, object]:
     container = {"name": "main", "image": "none", "resources": {"limits": {"nvidia.com/gpu": gpus}}}
     return {
@@ -67,7 +74,7 @@ def test_pods_share_the_gpus_of_simulated_nodes(control_plane: Cluster, namespac
 
     first = control_plane.wait_for(lambda: names if len(names := running()) == 2 else None, "two pods to run")
     (waiting,) = {"pod-0", "pod-1", "pod-2"} - first
-    unschedulable = ["wait", "--for=condition=PodScheduled=False", f"pod/{waiting}", "--timeout=30s"]
+    unschedulable = ["wait", "--for=condition=PodScheduled=False", f"pod/{waiting}", "--timeout=120s"]
     control_plane.kubectl("--namespace", namespace, *unschedulable)
     control_plane.kubectl("--namespace", namespace, "delete", "pod", min(first))
     control_plane.wait_for(lambda: waiting in running(), f"{waiting} to run")
@@ -81,7 +88,7 @@ def test_a_pod_that_does_not_ask_for_simulated_nodes_does_not_land_there(
     pod["spec"] = {"containers": [{"name": "main", "image": "none"}]}
     control_plane.apply(pod, namespace=namespace)
     control_plane.kubectl(
-        "--namespace", namespace, "wait", "--for=condition=PodScheduled=False", "pod/pod", "--timeout=30s"
+        "--namespace", namespace, "wait", "--for=condition=PodScheduled=False", "pod/pod", "--timeout=120s"
     )
 
 
