@@ -52,7 +52,8 @@ def _download(directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         for plural in _PLURALS:
             source = Path(said["Dir"], "example", "prometheus-operator-crd", _file(plural))
-            shutil.copyfile(source, directory / _file(plural))
+            with tempfile.TemporaryDirectory(dir=directory) as partial:  # another run of tests takes it whole, or not
+                shutil.copyfile(source, Path(partial, plural)).replace(directory / _file(plural))
 
 
 def _file(plural: str) -> str:

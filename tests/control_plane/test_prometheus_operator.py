@@ -36,7 +36,10 @@ def monitored(cluster: Cluster) -> Iterator[Cluster]:
         pytest.skip(str(error))
     options = [word for file in files for word in ("-f", file)]
     cluster.kubectl("apply", "--server-side", *options)
-    cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", *options)
+    cluster.kubectl("wait", "--for=condition=Established", "--timeout=120s", *options)
+    # That they are established is written a moment earlier.
+    kinds = ("get", "podmonitors,prometheusrules", "--all-namespaces")
+    cluster.wait_for(lambda: cluster.kubectl(*kinds, "-o", "json"), "PodMonitor and PrometheusRule to be served")
     yield cluster
     cluster.kubectl("delete", *options)
 

@@ -31,6 +31,7 @@ from nas_operator.resources.worker import build_job
 
 from tests.cluster.cluster import Cluster
 from tests.cluster.command import CommandError
+from tests.control_plane.custom_resources import wait_until_served
 from tests.unit.operator.resources.searches import FULL_SPEC, SETTINGS, edited
 
 CRDS = sorted((Path(__file__).parents[2] / "manifests/crds").glob("*.yaml"))
@@ -42,8 +43,7 @@ def kinds(control_plane: Cluster) -> None:
     """Our kinds, and classes that the manifests of these tests name."""
     for crd in CRDS:
         control_plane.kubectl("apply", "--server-side", "-f", crd)
-    for crd in CRDS:
-        control_plane.kubectl("wait", "--for=condition=Established", "-f", crd)
+    wait_until_served(control_plane)
     control_plane.apply(
         *(
             {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": name}, "value": value}
@@ -305,4 +305,5 @@ def test_with_the_search_everything_goes_and_the_journal_stays_unless_it_is_give
         return found.split()
 
     expected = ["persistentvolumeclaim/journal-digits-controller-0"] if policy == "Retain" else []
-    control_plane.wait_for(lambda: remaining() == expected, f"nothing but {expected} to remain")
+    # The garbage collector looks for new kinds, as ours may be, every half minute, and then for owners that are gone.
+    control_plane.wait_for(lambda: remaining() == expected, f"nothing but {expected} to remain", timeout=240)
