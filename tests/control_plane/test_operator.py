@@ -262,8 +262,8 @@ def test_the_same_thing_said_again_is_one_event_with_a_count(space: Namespace, o
         )
 
     space.cluster.wait_for(lambda: count() >= 2, "the event to be counted")
-    known = count()
     operator.kill()
+    known = count()
     operator.start()
     space.cluster.wait_for(lambda: count() > known, "it to be counted on after a restart")
 
