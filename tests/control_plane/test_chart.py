@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -22,7 +23,7 @@ from tests.cluster.cluster import Cluster
 from tests.cluster.command import CommandError
 from tests.cluster.gpu_nodes import NODE_SELECTOR, TOLERATION
 from tests.cluster.lifecycle import temporary_control_plane
-from tests.control_plane.custom_resources import CRDS, ROOT, Object, install_crds, search, wait_until_served
+from tests.control_plane.custom_resources import CRDS, GROUP, ROOT, Object, install_crds, search, wait_until_served
 from tools.chart import CHART, INSTALL, NAMESPACE
 
 RELEASE = "nas-operator"
@@ -48,7 +49,24 @@ def system(cluster: Cluster) -> Iterator[str]:
     yield NAMESPACE
     if RELEASE in cluster.helm("list", "-n", NAMESPACE, "--short").split():
         cluster.helm("uninstall", RELEASE, "-n", NAMESPACE)
-    cluster.kubectl("delete", *CRDS, "--ignore-not-found")
+    delete_crds(cluster)
+
+
+def delete_crds(cluster: Cluster) -> None:
+    """Deletes them, if they are there, and waits until they are gone.
+
+    Where the storage of a kind was still being made, the API server cannot list its instances, and may look again only
+    when its definition changes, or after five minutes. So it is changed.
+    """
+    cluster.kubectl("delete", *CRDS, "--ignore-not-found", "--wait=false")
+
+    def gone() -> bool:
+        left = [name for name in cluster.kubectl("get", "crds", "-o", "name").split() if name.endswith(GROUP)]
+        if left:
+            cluster.kubectl("annotate", "--overwrite", *left, f"{GROUP}/look-again-at={time.monotonic()}")
+        return not left
+
+    cluster.wait_for(gone, "the definitions to be gone")
 
 
 def install(cluster: Cluster, namespace: str, *options: str) -> str:
@@ -144,6 +162,7 @@ def test_searches_survive_an_uninstallation_and_belong_to_the_next(cluster: Clus
 
 def test_the_crds_go_too_if_they_are_not_to_be_kept(cluster: Cluster, system: str) -> None:
     install(cluster, system, "--set", "crds.keep=false")
+    wait_until_served(cluster)
     cluster.helm("uninstall", RELEASE, "-n", system, "--wait")
     assert "kubenas.dev" not in cluster.kubectl("get", "crds", "-o", "name")
 
