@@ -1,13 +1,9 @@
-"""`FailedReward`: notices when a trained architecture is worth less than a failed one: the policy would learn to fail.
+"""`FailedReward`: notices when a trained architecture is worth less than a failed one, so that failures look better.
 
-Pure state: what it remembers is in the journal, and is rebuilt from there.
+Pure state: what was said is in the journal, and is taken from there.
 """
 
-from collections.abc import Iterable
-
 from nas_api.spec import Reward
-
-from nas_controller.journal.journal import TrainedResult, TrialState
 
 FACT = "failed_reward"
 """The fact in the journal that has what was said."""
@@ -16,15 +12,15 @@ FACT = "failed_reward"
 class FailedReward:
     """Compares the reward of each trial that was trained to its end with `failedTrial.reward`.
 
-    A manifest whose scale makes rewards negative is refused. Here a metric did so that is negative itself, such as a
-    log-likelihood.
+    A manifest is refused only where its scale alone says so. What a metric comes to, such as a log-likelihood, which is
+    negative, is seen here.
     """
 
-    def __init__(self, spec: Reward, results: Iterable[TrainedResult]) -> None:
-        """Takes the results so far. What they say has been said."""
+    def __init__(self, spec: Reward, *, said: bool) -> None:
+        """Of a search of which it has been `said`, or not yet."""
         self._failed = spec.failed_trial.reward
         self._metric = spec.metric
-        self._said = any(r.state is TrialState.SUCCEEDED and r.reward < self._failed for r in results)
+        self._said = said
 
     def add(self, trial: int, reward: float) -> str | None:
         """A trial was trained to its end.
@@ -37,6 +33,6 @@ class FailedReward:
         self._said = True
         return (
             f"trial {trial} was trained and has the reward {reward:g}, less than the {self._failed:g} of a failed one: "
-            f"the policy may learn to design architectures that fail. See whether the task measures {self._metric} "
+            f"to the search an architecture that fails is the better one. See whether the task measures {self._metric} "
             "rightly, or begin a search whose spec.reward.failedTrial.reward lies below that of any that trains"
         )

@@ -4,7 +4,7 @@ from nas_controller import equal_rewards, failed_reward
 from nas_controller.early_stopping import REMARK
 from nas_controller.journal.journal import JournalReader
 
-_FACTS = {"early stopping": REMARK, "rewards": equal_rewards.FACT, "failed trials": failed_reward.FACT}
+_FACTS = {"early stopping": REMARK, "rewards": equal_rewards.FACT, "failedTrial": failed_reward.FACT}
 
 
 def remarks(journal: JournalReader) -> dict[str, str]:

@@ -66,7 +66,7 @@ class Trials:
         results = journal.trained_results()
         self._twins = Twins(self.ledger, results) if replays else None
         self._equal_rewards = EqualRewards(spec, results)
-        self._failed_reward = FailedReward(spec.reward, results)
+        self._failed_reward = FailedReward(spec.reward, said=bool(journal.fact(failed_reward.FACT)))
         self._stopping = build_early_stopping(spec)
         low = spec.controller.low_fidelity
         self._firsts = FirstTrainings(low, journal.first_trainings()) if low.enabled else None
@@ -240,11 +240,10 @@ class Trials:
             equal_rewards.FACT: self._equal_rewards.add(trial, reward),
             failed_reward.FACT: self._failed_reward.add(trial, reward),
         }
-        for remark in remarks.values():
-            if remark:
-                logger.warning("rewards: %s", remark)
-            elif remark is not None:
-                logger.info("rewards: they differ again, since trial %d", trial)
+        for remark in filter(None, remarks.values()):
+            logger.warning("rewards: %s", remark)
+        if remarks[equal_rewards.FACT] == "":
+            logger.info("rewards: they differ again, since trial %d", trial)
         return [FactLearned(fact, remark) for fact, remark in remarks.items() if remark is not None]
 
     def _replay(self, trials: Sequence[OpenTrial]) -> list[TrialFinished]:

@@ -1,4 +1,4 @@
-"""Where failing earns more than training a policy learns to fail: a person is told, in log and journal, once."""
+"""Where failing earns more than training a search prefers failures: a person is told, in log and journal, once."""
 
 import logging
 from pathlib import Path
@@ -34,7 +34,7 @@ def train(search: NASSearch, records: SqliteJournal, *rewards: float | None) -> 
             driven.tell_failed(trial, "it cannot be trained")
         else:
             driven.tell(trial, reward)
-    return remarks(records).get("failed trials", "")
+    return remarks(records).get("failedTrial", "")
 
 
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
