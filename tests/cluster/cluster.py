@@ -98,12 +98,12 @@ class Cluster:
         names = [node["metadata"]["name"] for node in nodes]
         selector = ",".join(f"{key}={value}" for key, value in gpu_nodes.NODE_SELECTOR.items())
 
-        def all_ready() -> bool:
+        def all_take_pods() -> bool:
             self.processes.check()
             found = self.kubectl_json("get", "nodes", "-l", selector)["items"]
             return set(names) <= {node["metadata"]["name"] for node in found if gpu_nodes.takes_pods(node)}
 
-        self.wait_for(all_ready, f"{count} simulated nodes to be ready", timeout=120)
+        self.wait_for(all_take_pods, f"{count} simulated nodes to take pods")
         return names
 
     def remove_nodes(self, names: list[str]) -> None:

@@ -41,7 +41,7 @@ def new_nodes(number: int, gpus_per_node: int, taken: Container[str] = ()) -> li
 
 
 def takes_pods(node: dict[str, Any]) -> bool:
-    """Whether it is ready, and Kubernetes has taken away the taints of a node that was not, up to 5 s later."""
+    """Whether it is ready and has no taint but ours. Kubernetes takes away that of a node not ready up to 5 s later."""
     conditions = node["status"].get("conditions", ())
     ready = any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
     return ready and node["spec"].get("taints") == [TAINT]

@@ -145,9 +145,9 @@ def test_watch_waits_for_the_controller_until_the_search_has_ended(
     said = tmp_path / "stderr"
     with said.open("w") as file, subprocess.Popen(command, env=environment_of(cluster), stderr=file) as watching:
         waiting = "waiting for the controller: there is no pod digits-controller-0\n"
-        cluster.wait_for(lambda: said.read_text() == waiting, "a word about what it waits for", 60)
+        cluster.wait_for(lambda: said.read_text() == waiting, "a word about what it waits for")
         patch_status(cluster, namespace, {"conditions": [condition("Succeeded", "BudgetSpent")]})
-        assert watching.wait(60) == 1
+        assert watching.wait(120) == 1
     assert (
         said.read_text()
         .removeprefix(waiting)
@@ -160,7 +160,7 @@ def test_watch_does_not_wait_for_who_may_not_forward_ports(
 ) -> None:
     space.apply(digits(replicas=1))
     space.wait_for_workers(1)
-    space.kubectl("wait", "pod", "digits-controller-0", "--for=condition=Ready", "--timeout=60s")
+    space.kubectl("wait", "pod", "digits-controller-0", "--for=condition=Ready", "--timeout=120s")
     reader = user_kubeconfig(space.cluster, space.name, "", tmp_path / "reader")
     space.kubectl("create", "role", "reader", "--verb=get,list", "--resource=nassearches.kubenas.dev,pods,secrets")
     space.kubectl("create", "rolebinding", "reader", "--role=reader", f"--serviceaccount={space.name}:user-nobody")

@@ -159,7 +159,7 @@ def test_a_deleted_search_leaves_what_its_deletion_policy_says(policy: str, left
         return [bool(claim["metadata"].get("ownerReferences")) for claim in found] == [policy == "Delete"]
 
     space.cluster.wait_for(is_as_the_policy_says, "the claim for the journal")
-    space.kubectl("delete", "nassearch", "digits", "--timeout=30s")
+    space.kubectl("delete", "nassearch", "digits", "--timeout=120s")
     space.cluster.wait_for(lambda: not space.made(KINDS), "everything to be gone", timeout=120)
 
     def claims() -> list[str]:

@@ -163,6 +163,7 @@ def test_who_may_only_view_may_not_make_a_search(
     nas: Run, space: Namespace, installed: None, manifest: Path, tmp_path: Path
 ) -> None:
     viewer = user_kubeconfig(space.cluster, space.name, "view", tmp_path / "viewer")
+    space.cluster.wait_for(lambda: nas("get", kubeconfig=viewer).returncode == 0, "the rights of view")
     ran = nas("preflight", write(manifest), "-o", "json", kubeconfig=viewer)
     assert ran.returncode == 1
     assert checks(ran)["your rights"]["outcome"] == "failed"

@@ -130,7 +130,7 @@ def test_the_operator_s_rights_are_enough_for_all_that_it_does(operator: str, cl
     job = made[-1]["metadata"]["name"]
     as_operator.kubectl("annotate", "job", job, "kubenas.dev/draining-since=now")
     claim = ("persistentvolumeclaim", "journal-a-controller-0")
-    cluster.kubectl("--namespace", namespace, "wait", "--for=create", "--timeout=60s", "/".join(claim))
+    cluster.kubectl("--namespace", namespace, "wait", "--for=create", "--timeout=120s", "/".join(claim))
     as_operator.kubectl("get", *claim)
     owned = {"metadata": {"ownerReferences": [owner_reference(NASSearch.model_validate(found))]}}
     patch = f"--patch={json.dumps(owned)}"

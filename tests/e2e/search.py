@@ -133,8 +133,9 @@ class Search:
             },
         }
         self.cluster.apply(pod, namespace=self.namespace)
-        succeeded = ("--for=jsonpath={.status.phase}=Succeeded", f"--timeout={PATIENCE:.0f}s")
-        self.kubectl("wait", "pod", name, *succeeded, timeout=2 * PATIENCE)
+        ends = ("Succeeded", "Failed")
+        ended = self.wait(lambda: [end for end in ends if self.get("pod", name)["status"]["phase"] == end], "its end")
+        assert ended == ["Succeeded"], self.kubectl("logs", name)
 
     def fill_journal(self) -> None:
         """Leaves no room on the volume of the journal, which has to be of the storage class `limited`."""

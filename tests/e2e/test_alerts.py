@@ -24,7 +24,7 @@ pytestmark = needs_prometheus
 
 # More trials than any machine trains meanwhile: a budget that is nearly spent is an alert.
 MANY = 1_000_000
-# How much faster the rules are. What they take for long is three seconds then, not less: on a busy machine two scrapes
+# How much faster the rules are. Five minutes of theirs are three seconds then, not less: on a busy machine two scrapes
 # may fail, or a status be written late, and no alert must tell of that.
 FASTER = 100
 # What the workers run. A file named after the search says that there is trouble.

@@ -169,6 +169,7 @@ def test_a_pod_may_ask_the_dns_if_its_policy_says_so(cluster: Cluster, namespace
     name = "kubernetes.default.svc.cluster.local"
     cluster.wait_for(lambda: not succeeds("connect", f"{name}:443"), "the policy to be enforced")
     cluster.wait_for(lambda: succeeds("resolve", name), "an answer of the DNS")
+    assert not succeeds("connect", f"{name}:443"), "of which the DNS cannot be the cause"
 
 
 def test_a_volume_for_one_pod_keeps_what_was_written_to_it(cluster: Cluster, namespace: str, image: str) -> None:

@@ -129,7 +129,7 @@ def test_nobody_else_reaches_controller_and_operator(digits: Run) -> None:
     image = f"--image={controller['spec']['containers'][0]['image']}"
     command = ["--command", "--", "python", "-c", CONNECT, *addresses, "kubernetes.default.svc:443"]
     digits.kubectl("run", "stranger", image, "--restart=Never", *command)
-    digits.kubectl("wait", "pod/stranger", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=120s")
+    digits.kubectl("wait", "pod/stranger", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=600s", timeout=660)
     assert digits.kubectl("logs", "stranger").split() == ["closed", "closed", "closed", "open"]
 
 

@@ -234,10 +234,11 @@ def firing(prometheus: Prometheus) -> dict[tuple[str, str], Alert]:
 
 def fired(prometheus: Prometheus) -> set[tuple[str, str]]:
     """The alerts that have ever fired, by search and name."""
-    found = prometheus.range('ALERTS{alertstate="firing"}', seconds=600)
+    found = prometheus.range('ALERTS{alertstate="firing"}', seconds=1200)
     return {(series.labels["search"], series.labels["alertname"]) for series in found}
 
 
+@pytest.mark.timeout(1200)
 def test_every_alert_fires_in_its_trouble_alone_and_clears_when_that_is_mended(
     troubles: list[Trouble], prometheus: Prometheus
 ) -> None:
