@@ -1,4 +1,4 @@
-"""An engine whose learner does its jobs at once, and the smallest search for it."""
+"""An engine whose learner does its jobs at once, and a search by ask and tell: without processes or sockets."""
 
 from pathlib import Path
 
@@ -7,6 +7,7 @@ from nas_controller.engine import Engine
 from nas_controller.journal.sqlite import SqliteJournal
 from nas_controller.leases import Lease
 from nas_controller.local_job_runner import LocalJobRunner
+from nas_controller.search import Search
 from nas_controller.weight_store import WeightStore
 
 
@@ -40,3 +41,12 @@ def manifest_of(spec: dict[str, object]) -> NASSearch:
 def journal(path: Path | str = ":memory:") -> SqliteJournal:
     """The journal of default/test."""
     return SqliteJournal(path, "default/test")
+
+
+def tell_next(search: Search, reward: float | None) -> None:
+    """Asks a search for a trial, and tells its reward. None: it fails."""
+    (trial,) = search.ask(1)
+    if reward is None:
+        search.tell_failed(trial, "it cannot be trained")
+    else:
+        search.tell(trial, reward)

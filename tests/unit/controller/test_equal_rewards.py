@@ -11,7 +11,7 @@ from nas_controller.equal_rewards import FACT, IN_A_ROW
 from nas_controller.journal.sqlite import SqliteJournal
 from nas_controller.search import Search
 
-from .driven_engine import journal, manifest_of
+from .driven_engine import journal, manifest_of, tell_next
 
 torch.set_num_threads(1)
 
@@ -29,11 +29,7 @@ def train(search: NASSearch, records: SqliteJournal, rewards: Iterable[float | N
     """Tells `rewards` (None: the trial fails) to a controller that was started anew. What is known after each."""
     driven, said = Search(search, records), []
     for reward in rewards:
-        (trial,) = driven.ask(1)
-        if reward is None:
-            driven.tell_failed(trial, "it cannot be trained")
-        else:
-            driven.tell(trial, reward)
+        tell_next(driven, reward)
         said.append(records.recover().facts.get(FACT, ""))
     return said
 

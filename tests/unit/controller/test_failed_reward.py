@@ -10,7 +10,7 @@ from nas_controller.journal.sqlite import SqliteJournal
 from nas_controller.remarks import remarks
 from nas_controller.search import Search
 
-from .driven_engine import journal, manifest_of
+from .driven_engine import journal, manifest_of, tell_next
 
 torch.set_num_threads(1)
 
@@ -29,11 +29,7 @@ def train(search: NASSearch, records: SqliteJournal, *rewards: float | None) -> 
     """Tells `rewards` (None: the trial fails) to a controller that was started anew. What is known in the end."""
     driven = Search(search, records)
     for reward in rewards:
-        (trial,) = driven.ask(1)
-        if reward is None:
-            driven.tell_failed(trial, "it cannot be trained")
-        else:
-            driven.tell(trial, reward)
+        tell_next(driven, reward)
     return remarks(records).get("failedTrial", "")
 
 
