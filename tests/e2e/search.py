@@ -15,6 +15,7 @@ from nas_api.rpc import trials_pb2_grpc as rpc
 from nas_operator import names
 
 from tests.cluster.cluster import Cluster
+from tests.e2e.pods import run_to_the_end
 
 Object = dict[str, Any]
 _T = TypeVar("_T")
@@ -132,10 +133,7 @@ class Search:
                 "volumes": [{"name": "claim", "persistentVolumeClaim": {"claimName": claim}}],
             },
         }
-        self.cluster.apply(pod, namespace=self.namespace)
-        ends = ("Succeeded", "Failed")
-        ended = self.wait(lambda: [end for end in ends if self.get("pod", name)["status"]["phase"] == end], "its end")
-        assert ended == ["Succeeded"], self.kubectl("logs", name)
+        run_to_the_end(self.cluster, self.namespace, pod, PATIENCE)
 
     def fill_journal(self) -> None:
         """Leaves no room on the volume of the journal, which has to be of the storage class `limited`."""

@@ -10,6 +10,7 @@ import pytest
 from tests.cluster.cluster import Cluster
 from tests.cluster.command import CommandError
 from tests.cluster.tools_image import load_test_tools
+from tests.e2e.pods import run_to_the_end
 
 RESTRICTED = {
     "runAsNonRoot": True,
@@ -39,21 +40,6 @@ def pod(name: str, image: str, command: str, **spec: Any) -> dict[str, Any]:
     spec = {"restartPolicy": "Never", "securityContext": RESTRICTED, "containers": [container], **spec}
     spec |= {"terminationGracePeriodSeconds": 1}  # the shell heeds no SIGTERM
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": {"app": name}}, "spec": spec}
-
-
-def run_to_the_end(cluster: Cluster, namespace: str, made: dict[str, Any]) -> str:
-    """Runs a pod until it has succeeded. Returns its log."""
-    name = made["metadata"]["name"]
-    cluster.apply(made, namespace=namespace)
-
-    def phase() -> str | None:
-        seen = cluster.kubectl("--namespace", namespace, "get", "pod", name, "-o", "jsonpath={.status.phase}")
-        return seen if seen in ("Succeeded", "Failed") else None
-
-    ended = cluster.wait_for(phase, f"pod {name} to end", timeout=300)
-    log = cluster.kubectl("--namespace", namespace, "logs", name)
-    assert ended == "Succeeded", log
-    return log
 
 
 def claim(name: str, size: str, access_mode: str, storage_class: str | None = None) -> dict[str, Any]:
